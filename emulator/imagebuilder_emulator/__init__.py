@@ -1,0 +1,1 @@
+"""EC2 Image Builder on this machine, over moto."""
