@@ -1,5 +1,19 @@
 """Declare the lifecycle state of EC2 Image Builder images in a Pulumi program."""
 
 from ._version import __version__
+from .resources import (
+    AmiExclusionRulesArgs,
+    ExclusionRulesArgs,
+    IncludeResourcesArgs,
+    LastLaunchedArgs,
+    ResourceStateUpdate,
+)
 
-__all__ = ["__version__"]
+__all__ = [
+    "AmiExclusionRulesArgs",
+    "ExclusionRulesArgs",
+    "IncludeResourcesArgs",
+    "LastLaunchedArgs",
+    "ResourceStateUpdate",
+    "__version__",
+]

@@ -1,0 +1,111 @@
+"""The Pulumi side: check, diff, create, read, update and delete. Thin, and without knowledge of AWS.
+
+Pulumi's state holds a provider as a reference to its class here, by module path and name, and later versions read that
+state: **these paths are a promise.** A class may move only if an alias stays behind.
+
+A user's program imports this module too, so nothing heavy is imported before there is work to do, which is in the
+provider's process alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    Config,
+    ConfigureRequest,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    ResourceProvider,
+    UpdateResult,
+)
+
+from .. import rules
+
+if TYPE_CHECKING:
+    from .host import Host
+
+Properties = dict[str, Any]
+
+
+class ImageBuilderProvider(ResourceProvider):
+    """What the providers share: they are stored by reference, checked by the rules, and run by the host."""
+
+    serialize_as_secret_always = False  # A reference to a class is no secret.
+    kind: rules.Kind
+    _config: Config
+
+    def configure(self, req: ConfigureRequest) -> None:
+        """Take the stack's configuration; called once, in the provider's process."""
+        self._config = req.config
+
+    @property
+    def _host(self) -> Host:
+        # Loaded when there is work: an unchanged program is checked and compared without boto3.
+        from .host import host
+
+        return host(self._config)
+
+    def check(self, olds: Properties, news: Properties) -> CheckResult:
+        """Name every mistake that can be known before a call; hand back the inputs normalised."""
+        checked = rules.check(self.kind, news, previous=olds or None)
+        return CheckResult(checked.inputs, [CheckFailure(f.property, f.reason) for f in checked.failures])
+
+    def changes(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> rules.Changes:
+        """What differs in meaning between the recorded inputs and the declared ones."""
+        return rules.changes(self.kind, declared(olds), news)
+
+
+class ResourceStateUpdateProvider(ImageBuilderProvider):
+    """The life of a ``ResourceStateUpdate``."""
+
+    kind = rules.Kind.SINGLE
+
+    def diff(self, id_: str, olds: Properties, news: Properties) -> DiffResult:
+        """Changed are inputs that mean something else, and images that a refresh found moved elsewhere."""
+        found = self.changes(olds, news)
+        changed = bool(found.replace or found.rerun or found.record or olds.get("__drift"))
+        return DiffResult(changes=changed, replaces=sorted(found.replace))
+
+    def create(self, props: Properties) -> CreateResult:
+        """Carry out the declared state update, or take over the one started for it before."""
+        return CreateResult(props["resource_arn"], recorded(props, self._host.apply(props, "create")))
+
+    def update(self, id_: str, olds: Properties, news: Properties) -> UpdateResult:
+        """Carry out what has changed; a change of role, ``wait``, ``on_destroy`` or time limits makes no call."""
+        if not self.changes(olds, news).rerun and not olds.get("__drift"):
+            return UpdateResult(recorded(news, outputs(olds)))
+        return UpdateResult(recorded(news, self._host.apply(news, "update", olds)))
+
+    def read(self, id_: str, props: Properties) -> ReadResult:
+        """Read the image and its execution; an image that vanished, and was not to, is gone from the stack too."""
+        record = self._host.refresh(props)
+        if record is None:
+            return ReadResult("", {})
+        return ReadResult(id_, {**props, **record})
+
+    def delete(self, id_: str, props: Properties) -> None:
+        """Do what ``on_destroy`` says."""
+        if props["on_destroy"] != "retain":
+            self._host.destroy(props)
+
+
+def recorded(inputs: Mapping[str, Any], record: Mapping[str, Any]) -> Properties:
+    """What Pulumi keeps: the inputs and the record. The token asked with hides the one declared, so both are kept."""
+    return {**inputs, **record, "__client_token": inputs.get("client_token")}
+
+
+def declared(olds: Mapping[str, Any]) -> Properties:
+    """The inputs in what Pulumi kept."""
+    return {**olds, "client_token": olds.get("__client_token")}
+
+
+def outputs(olds: Mapping[str, Any]) -> Properties:
+    """The record in what Pulumi kept."""
+    from ..lifecycle import RECORD_KEYS
+
+    return {key: olds[key] for key in RECORD_KEYS if key in olds}

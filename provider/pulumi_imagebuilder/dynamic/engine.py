@@ -1,0 +1,65 @@
+"""The Pulumi engine that this process serves: live text on a resource's row, and noticing that the engine is gone."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+
+import grpc
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
+
+_WATCH_INTERVAL = 1.0
+_ANSWER_TIMEOUT = 5.0
+
+
+class Engine:
+    """The engine at an address.
+
+    Args:
+        address: ``host:port``, the first argument of a provider's process; None where there is none.
+    """
+
+    def __init__(self, address: str | None) -> None:
+        self._address = address
+        self._stub = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address)) if address else None
+
+    def show(self, urn: str, text: str) -> None:
+        """Show text on a resource's row until other text takes its place."""
+        self._log(urn, text, ephemeral=True)
+
+    def tell(self, urn: str, text: str) -> None:
+        """Leave a lasting line with a resource."""
+        self._log(urn, text, ephemeral=False)
+
+    def _log(self, urn: str, text: str, *, ephemeral: bool) -> None:
+        if self._stub is None:
+            return
+        request = engine_pb2.LogRequest(
+            severity=engine_pb2.INFO, message=text, urn=urn, streamId=0, ephemeral=ephemeral
+        )
+        try:
+            self._stub.Log(request, timeout=_ANSWER_TIMEOUT)
+        except grpc.RpcError:
+            # Progress is a courtesy: an engine that is busy does not stop the work, one that is gone is `watch`'s.
+            return
+
+    def watch(self) -> None:
+        """End this process soon after the engine has ended: nobody would learn what it does from then on.
+
+        Ending anywhere is safe: the next run finds what was started at the service.
+        """
+        if self._address:
+            threading.Thread(target=self._watch, name="engine-watch", daemon=True).start()
+
+    def _watch(self) -> None:
+        assert self._address is not None
+        name, _, port = self._address.rpartition(":")
+        pause = threading.Event()
+        while not pause.wait(_WATCH_INTERVAL):
+            try:
+                socket.create_connection((name, int(port)), timeout=_ANSWER_TIMEOUT).close()
+            except ConnectionRefusedError:
+                os._exit(1)
+            except OSError:
+                continue

@@ -1,0 +1,138 @@
+"""The provider's process: one service and one engine for all resources of a stack, and time limits on all work."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+from pulumi.dynamic import Config
+
+from .. import lifecycle, rules
+from ..aws import Configuration, Service
+from ..durations import seconds
+from ..errors import ImageBuilderError
+from .engine import Engine
+
+T = TypeVar("T")
+
+DEFAULT_LIMIT = "60m"
+"""The time limit of each operation without ``custom_timeouts``."""
+
+_TICK = 1.0
+"""Seconds between two lines of progress."""
+
+
+class Host:
+    """Runs the work of the providers' methods, each inside its time limit and shown on its resource's row.
+
+    Args:
+        config: the stack's configuration.
+        engine: the engine that this process serves.
+    """
+
+    def __init__(self, config: Config, engine: Engine) -> None:
+        self._config = config
+        self._engine = engine
+
+    @functools.cached_property
+    def _service(self) -> Service:
+        # Made at the first call: what needs none is not held up by a configuration that cannot be used.
+        return Service(Configuration.parse(self._config.get))
+
+    def apply(
+        self, inputs: Mapping[str, Any], operation: str, olds: Mapping[str, Any] | None = None
+    ) -> lifecycle.Record:
+        """Carry out the state update that the inputs declare, after the one that ``olds`` records."""
+        arn, before = inputs["resource_arn"], olds or {}
+        change = lifecycle.Change(
+            resource_arn=arn,
+            request=rules.request(inputs),
+            triggers=inputs.get("triggers"),
+            client_token=inputs.get("client_token"),
+            follows=before.get("client_token"),
+            superseded=before.get("lifecycle_execution_id"),
+            own_schedule=before.get("lifecycle_execution_id") if before.get("update_at") else None,
+            wait=inputs["wait"],
+        )
+
+        async def work(client: lifecycle.ImageClient) -> lifecycle.Record:
+            return lifecycle.record(await lifecycle.apply(change, client))
+
+        return self._run(inputs, operation, f"changing image {arn} to {inputs['state']}", work)
+
+    def refresh(self, olds: Mapping[str, Any]) -> lifecycle.Record | None:
+        """The record as it stands now; None when the image has vanished."""
+
+        async def work(client: lifecycle.ImageClient) -> lifecycle.Record | None:
+            record = {key: olds[key] for key in lifecycle.RECORD_KEYS if key in olds}
+            return await lifecycle.refresh(record, olds["state"], client)
+
+        return self._run(olds, "read", f"reading image {olds['resource_arn']}", work)
+
+    def destroy(self, olds: Mapping[str, Any]) -> None:
+        """Do what ``on_destroy`` says: cancel what is unfinished, or restore."""
+        arn = olds["resource_arn"]
+        if olds["on_destroy"] == "cancel":
+            self._run(
+                olds,
+                "delete",
+                f"cancelling the state update of image {arn}",
+                lambda client: lifecycle.cancel(olds, client),
+            )
+        else:
+            self._run(
+                olds,
+                "delete",
+                f"restoring image {arn}",
+                lambda client: lifecycle.restore(olds, rules.request(olds), client),
+            )
+
+    def _run(
+        self,
+        resource: Mapping[str, Any],
+        operation: str,
+        asked: str,
+        work: Callable[[lifecycle.ImageClient], Coroutine[Any, Any, T]],
+    ) -> T:
+        progress = lifecycle.Progress(asked)
+        client = lifecycle.ImageClient(self._service, resource["resource_arn"], progress)
+        limit = seconds((resource.get("__timeouts") or {}).get(operation) or DEFAULT_LIMIT)
+        try:
+            return asyncio.run(
+                self._shown(lifecycle.within(limit, work(client), progress), progress.text, resource.get("__urn", ""))
+            )
+        except ImageBuilderError as error:
+            # One line: neither the traceback nor what led to it, which the message has told.
+            raise error.with_traceback(None) from None
+
+    async def _shown(self, work: Awaitable[T], text: Callable[[], str], urn: str) -> T:
+        async def show() -> None:
+            while True:
+                await asyncio.sleep(_TICK)
+                await asyncio.to_thread(self._engine.show, urn, text())
+
+        showing = asyncio.create_task(show())
+        try:
+            return await work
+        finally:
+            showing.cancel()
+
+
+_lock = threading.Lock()
+_hosts: list[Host] = []
+
+
+def host(config: Config) -> Host:
+    """The one host of this process; all providers of a stack are given the same configuration."""
+    with _lock:
+        if not _hosts:
+            # In this process alone: it makes an error that reaches Pulumi one line. In a program it breaks the SDK.
+            sys.tracebacklimit = 0
+            engine = Engine(sys.argv[1] if len(sys.argv) > 1 else None)
+            engine.watch()
+            _hosts.append(Host(config, engine))
+        return _hosts[0]

@@ -1,0 +1,34 @@
+"""Start, adopt, await, cancel and describe state updates. Knows boto3, knows no Pulumi.
+
+>>> import asyncio
+>>> from pulumi_imagebuilder.aws import Service
+>>> async def deprecate(arn):
+...     client = ImageClient(Service(), arn, Progress(f"changing {arn} to DEPRECATED"))
+...     change = Change(arn, {"state": {"status": "DEPRECATED"}})
+...     return await within(3600, apply(change, client), client.progress)
+"""
+
+from .apply import Change, apply
+from .client import ImageClient
+from .destroy import cancel, restore
+from .progress import Progress
+from .record import RECORD_KEYS, Record, record, refresh
+from .records import Execution, Image, Outcome
+from .waiting import within
+
+__all__ = [
+    "RECORD_KEYS",
+    "Change",
+    "Execution",
+    "Image",
+    "ImageClient",
+    "Outcome",
+    "Progress",
+    "Record",
+    "apply",
+    "cancel",
+    "record",
+    "refresh",
+    "restore",
+    "within",
+]

@@ -1,0 +1,14 @@
+"""The service's statuses as data. A test holds them against the service model's enumerations."""
+
+from __future__ import annotations
+
+EXECUTION_UNFINISHED = frozenset({"PENDING", "IN_PROGRESS", "CANCELLING"})
+EXECUTION_CANCELLABLE = frozenset({"PENDING", "IN_PROGRESS"})
+EXECUTION_SUCCEEDED = frozenset({"SUCCESS"})
+EXECUTION_ENDED_BADLY = frozenset({"FAILED", "CANCELLED"})
+
+RESOURCE_UNFINISHED = frozenset({"IN_PROGRESS"})
+RESOURCE_DONE = frozenset({"SUCCESS", "SKIPPED", "FAILED"})
+
+IMAGE_GONE = "DELETED"
+"""The state of an image record that is no longer there: some answers still name it, most say it is not found."""
