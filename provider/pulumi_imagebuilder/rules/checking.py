@@ -12,7 +12,7 @@ from .kinds import DEFAULTS, Kind
 from .meaning import asks_anew
 from .model import Model, installed
 from .places import image_arns, place
-from .relations import relate
+from .relations import Relations
 from .shapes import Walker
 
 
@@ -60,7 +60,8 @@ def check(
     if kind is not Kind.CLEANUP:
         declared = {**DEFAULTS, **declared}
     first_time = not previous or asks_anew(kind, previous, declared)
-    relate(kind, declared, findings, (now or datetime.now(timezone.utc)) if first_time else None)
+    asked_at = (now or datetime.now(timezone.utc)) if first_time else None
+    Relations(kind, declared, given, findings, asked_at).check()
     place(image_arns(given, findings), declared.get("execution_role"), model.partitions, findings)
 
     if findings.failures:

@@ -7,6 +7,7 @@ that needs such a value is left for later. Where two rules would tell of one mis
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -19,121 +20,149 @@ _UNDER_AN_IMAGE = ("amis", "snapshots", "containers")
 _ONLY_WITH_DELETED = ("snapshots", "containers")
 
 
-def relate(kind: Kind, declared: Mapping[str, Any], findings: Findings, now: datetime | None) -> None:
-    """Note every breach of a rule between arguments.
+@dataclass(frozen=True)
+class Relations:
+    """The rules of one declaration.
 
     Args:
         kind: what is declared.
-        declared: a walked declaration.
+        declared: the arguments, walked.
+        given: the arguments as they were written, for messages.
         findings: where failures go.
-        now: the time that a schedule has to be after; None where it was accepted by the service before.
+        now: the time that a schedule has to be after; None where the service took the schedule before.
     """
-    state = "DELETED" if kind is Kind.CLEANUP else declared.get("state")
-    if _inclusion(kind, state, declared, findings):
-        _exclusion(kind, declared, findings)
-    _schedule(state, declared, findings, now)
-    _on_destroy(state, declared, findings)
 
+    kind: Kind
+    declared: Mapping[str, Any]
+    given: Mapping[str, Any]
+    findings: Findings
+    now: datetime | None
 
-def _includes(declared: Mapping[str, Any], *names: str) -> bool | None:
-    """Whether any of these is included; None while that is not known."""
-    include = declared.get("include_resources")
-    if include is None:
+    def check(self) -> None:
+        """Note every breach."""
+        sound = self._inclusion()
+        if sound or self._state == "DELETED":
+            # A deletion needs a role, whatever else is wrong with what is included.
+            sound = self._role() and sound
+        if sound:
+            self._exclusion()
+        self._only_with_deleted()
+        self._schedule()
+        self._on_destroy()
+
+    @property
+    def _state(self) -> Any:
+        return "DELETED" if self.kind is Kind.CLEANUP else self.declared.get("state")
+
+    def _shown(self, name: str) -> str:
+        return self.findings.shown(name, self.given.get(name))
+
+    def _includes(self, *names: str) -> bool | None:
+        """Whether any of these is included; None while that is not known."""
+        include = self.declared.get("include_resources")
+        if include is None:
+            return False
+        if include == UNKNOWN:
+            return None
+        flags = [include.get(name) for name in names]
+        return True if True in flags else None if UNKNOWN in flags else False
+
+    def _inclusion(self) -> bool:
+        """Something is included where anything has to be; returns whether that is so, as far as is known."""
+        include = self.declared.get("include_resources")
+        if include is None:
+            if self._state != "DELETED" or self.kind is Kind.CLEANUP:
+                return True
+            problem = "missing"
+        elif self._includes(*_UNDER_AN_IMAGE) is False:
+            problem = f"{self._shown('include_resources')} includes nothing"
+        else:
+            return True
+        if self.kind is Kind.CLEANUP:
+            way_out = (
+                "set amis (with snapshots) or containers to True, or leave include_resources out to delete them all"
+            )
+        elif self._state == "DELETED":
+            way_out = (
+                f"state {self._shown('state')} deletes what is under the image too: "
+                "set amis (with snapshots) or containers to True"
+            )
+        else:
+            way_out = "set amis to True, or leave include_resources out to change the image record alone"
+        self.findings.add("include_resources", f"{problem}; {way_out}")
         return False
-    if include == UNKNOWN:
-        return None
-    flags = [include.get(name) for name in names]
-    return True if True in flags else None if UNKNOWN in flags else False
 
+    def _role(self) -> bool:
+        """A role comes with included resources, and never alone; returns whether it does, as far as is known."""
+        if self.kind is Kind.CLEANUP:
+            return True
+        role, includes = self.declared.get("execution_role"), self._includes(*_UNDER_AN_IMAGE)
+        if role is None and (includes or self._state == "DELETED"):
+            asker = "include_resources" if includes else f"state {self._shown('state')}"
+            self.findings.add(
+                "execution_role", f"missing; {asker} needs the role that Image Builder assumes, by its name or ARN"
+            )
+        elif (
+            role not in (None, UNKNOWN) and self.declared.get("include_resources") is None and self._state != "DELETED"
+        ):
+            self.findings.add(
+                "execution_role",
+                f"{self._shown('execution_role')} is valid only together with include_resources; "
+                "set amis to True there, or leave execution_role out",
+            )
+            return False
+        return True
 
-def _inclusion(kind: Kind, state: Any, declared: Mapping[str, Any], findings: Findings) -> bool:
-    """What is included, for which state, by which role; returns whether the rules built on that can be judged."""
-    include, role = declared.get("include_resources"), declared.get("execution_role")
-    includes_any = _includes(declared, *_UNDER_AN_IMAGE)
-    sound = True
-    if include is not None and includes_any is False:
-        findings.add(
-            "include_resources",
-            f"{findings.shown('include_resources', include)} includes nothing; {_way_out(kind, state, findings)}",
-        )
-        sound = False
-    elif include is None and state == "DELETED" and kind is not Kind.CLEANUP:
-        findings.add("include_resources", f"missing; {_way_out(kind, state, findings)}")
-        sound = False
-
-    if kind is not Kind.CLEANUP and role is None and (includes_any or state == "DELETED"):
-        asker = "include_resources" if includes_any else f"state {findings.shown('state', state)}"
-        findings.add(
-            "execution_role", f"missing; {asker} needs the role that Image Builder assumes, by its name or ARN"
-        )
-    elif kind is not Kind.CLEANUP and sound and include is None and role not in (None, UNKNOWN):
-        findings.add(
-            "execution_role",
-            f"{findings.shown('execution_role', role)} is valid only together with include_resources; "
-            "set amis to True there, or leave execution_role out",
-        )
-        sound = False
-
-    if state not in (None, UNKNOWN, "DELETED"):
+    def _only_with_deleted(self) -> None:
+        if self._state in (None, UNKNOWN, "DELETED"):
+            return
         for name in _ONLY_WITH_DELETED:
             path = f"include_resources.{name}"
-            if _includes(declared, name):
-                findings.add(
+            if self._includes(name):
+                self.findings.add(
                     path,
-                    f'{findings.shown(path, True)} is valid only with state "DELETED", '
-                    f"not {findings.shown('state', state)}; leave it out",
+                    f'{self.findings.shown(path, True)} is valid only with state "DELETED", '
+                    f"not {self._shown('state')}; leave it out",
                 )
-    return sound
 
+    def _exclusion(self) -> None:
+        rules = self.declared.get("exclusion_rules")
+        if rules in (None, UNKNOWN):
+            return
+        told = self._shown("exclusion_rules")
+        if not rules or rules.get("amis") == {}:
+            self.findings.add(
+                "exclusion_rules", f"{told} excludes nothing; give amis a rule, or leave exclusion_rules out"
+            )
+        left_to_the_image = self.kind is Kind.CLEANUP and self.declared.get("include_resources") is None
+        if self._includes("amis") is False and not left_to_the_image:
+            self.findings.add(
+                "exclusion_rules",
+                f"{told} would exclude nothing, for no AMIs are included; "
+                "set amis to True in include_resources, or leave exclusion_rules out",
+            )
 
-def _way_out(kind: Kind, state: Any, findings: Findings) -> str:
-    if kind is Kind.CLEANUP:
-        return "set amis (with snapshots) or containers to True, or leave include_resources out to delete them all"
-    if state == "DELETED":
-        told = findings.shown("state", state)
-        return f"state {told} deletes what is under the image too: set amis (with snapshots) or containers to True"
-    return "set amis to True, or leave include_resources out to change the image record alone"
+    def _schedule(self) -> None:
+        update_at = self.declared.get("update_at")
+        if update_at in (None, UNKNOWN):
+            return
+        told = self._shown("update_at")
+        if self._state not in (None, UNKNOWN, "DEPRECATED"):
+            self.findings.add(
+                "update_at", f'{told} is valid only with state "DEPRECATED", not {self._shown("state")}; leave it out'
+            )
+        elif self.now is not None and times.parse(update_at) <= self.now:
+            self.findings.add(
+                "update_at",
+                f"{told} is not in the future (it is now {times.text(self.now)}); "
+                "choose a later time, or leave update_at out to deprecate at once",
+            )
 
-
-def _exclusion(kind: Kind, declared: Mapping[str, Any], findings: Findings) -> None:
-    rules = declared.get("exclusion_rules")
-    if rules in (None, UNKNOWN):
-        return
-    told = findings.shown("exclusion_rules", rules)
-    if not rules or rules.get("amis") == {}:
-        findings.add("exclusion_rules", f"{told} excludes nothing; give amis a rule, or leave exclusion_rules out")
-    left_to_the_image = kind is Kind.CLEANUP and declared.get("include_resources") is None
-    if _includes(declared, "amis") is False and not left_to_the_image:
-        findings.add(
-            "exclusion_rules",
-            f"{told} would exclude nothing, for no AMIs are included; "
-            "set amis to True in include_resources, or leave exclusion_rules out",
-        )
-
-
-def _schedule(state: Any, declared: Mapping[str, Any], findings: Findings, now: datetime | None) -> None:
-    update_at = declared.get("update_at")
-    if update_at in (None, UNKNOWN):
-        return
-    told = findings.shown("update_at", update_at)
-    if state not in (None, UNKNOWN, "DEPRECATED"):
-        findings.add(
-            "update_at",
-            f'{told} is valid only with state "DEPRECATED", not {findings.shown("state", state)}; leave it out',
-        )
-    elif now is not None and times.parse(update_at) <= now:
-        findings.add(
-            "update_at",
-            f"{told} is not in the future (it is now {times.text(now)}); "
-            "choose a later time, or leave update_at out to deprecate at once",
-        )
-
-
-def _on_destroy(state: Any, declared: Mapping[str, Any], findings: Findings) -> None:
-    if state == "DELETED" and declared.get("on_destroy") == "restore":
-        possible = ", ".join(value for value in ON_DESTROY if value != "restore")
-        findings.add(
-            "on_destroy",
-            f"{findings.shown('on_destroy', 'restore')} is not possible with state {findings.shown('state', state)}, "
-            f"which cannot be undone; expected one of {possible}",
-        )
+    def _on_destroy(self) -> None:
+        if self._state == "DELETED" and self.declared.get("on_destroy") == "restore":
+            possible = ", ".join(value for value in ON_DESTROY if value != "restore")
+            self.findings.add(
+                "on_destroy",
+                f"{self._shown('on_destroy')} is not possible with state {self._shown('state')}, "
+                f"which cannot be undone; expected one of {possible}",
+            )

@@ -56,7 +56,8 @@ class Walker:
         return UNKNOWN
 
     def _wrong_size(self, path: str, value: Any, shape: Shape, size: str) -> str:
-        self._findings.invalid(path, value, words.limits(shape), problem=f"has {size}")
+        expected = words.expected(shape) if self._findings.is_secret(path) else words.limits(shape)
+        self._findings.invalid(path, value, expected, problem=f"has {size}")
         return UNKNOWN
 
     def _structure(self, value: Any, shape: StructureShape, path: str) -> Any:

@@ -14,26 +14,31 @@ if TYPE_CHECKING:
     from botocore.model import Shape, StringShape
 
 
-class _Meaning(NamedTuple):
+class Meaning(NamedTuple):
     """What a pattern stands for, which is easier to read than the pattern.
 
     Args:
         expected: what is allowed, to follow on "expected".
+        example: a text that is allowed; where the model's pattern no longer takes it, these words no longer hold.
         problem: says in a clause what is wrong with a text, to follow on the text.
     """
 
     expected: str
+    example: str
     problem: Callable[[str], str] = lambda text: "is not valid"
 
 
 MEANINGS = {
-    "ImageBuildVersionArn": _Meaning(
-        f'the ARN of an image build version, such as "{arns.IMAGE_EXAMPLE}"', arns.image_problem
+    "ImageBuildVersionArn": Meaning(
+        f'the ARN of an image build version, such as "{arns.IMAGE_EXAMPLE}"', arns.IMAGE_EXAMPLE, arns.image_problem
     ),
-    "RoleNameOrArn": _Meaning(f'the name or the ARN of an IAM role, such as "{arns.ROLE_EXAMPLE}"', arns.role_problem),
-    "AccountId": _Meaning("an account id of 12 digits"),
-    "TagKey": _Meaning(
-        "a tag key of letters (A to Z), digits, spaces and _ . : / = + - @ that does not begin with aws:"
+    "RoleNameOrArn": Meaning(
+        f'the name or the ARN of an IAM role, such as "{arns.ROLE_EXAMPLE}"', arns.ROLE_EXAMPLE, arns.role_problem
+    ),
+    "AccountId": Meaning("an account id of 12 digits", "123456789012"),
+    "TagKey": Meaning(
+        "a tag key of letters (A to Z), digits, spaces and _ . : / = + - @ that does not begin with aws:",
+        "Cost center_.:/=+-@1",
     ),
 }
 """By the name of the shape; a shape that is not here is told by its pattern."""
@@ -66,7 +71,7 @@ def expected(shape: Shape) -> str:
 
 def problem(shape: StringShape, text: str) -> str:
     """In a clause, to follow on the text: why it does not match the shape's pattern."""
-    meaning = MEANINGS.get(shape.name)
+    meaning = _meaning(shape)
     return meaning.problem(text) if meaning else "is not valid"
 
 
@@ -81,6 +86,18 @@ def matches(text: str, shape: StringShape) -> bool:
     pattern = shape.metadata.get("pattern")
     compiled = _compiled(pattern) if pattern else None
     return compiled is None or compiled.search(text) is not None
+
+
+def limits(shape: Shape) -> str:
+    """The bounds of a number or a length: ``1 to 365``; empty where there are none."""
+    low, high = shape.metadata.get("min"), shape.metadata.get("max")
+    if low is None and high is None:
+        return ""
+    if high is None:
+        return f"at least {low}"
+    if low is None:
+        return f"at most {high}"
+    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
@@ -107,27 +124,21 @@ def _compiled(pattern: str) -> re.Pattern[str] | None:
 def _expected_text(shape: StringShape) -> str:
     if shape.enum:
         return f"one of {', '.join(shape.enum)}"
-    if shape.name in MEANINGS:
-        return MEANINGS[shape.name].expected
+    meaning = _meaning(shape)
+    if meaning:
+        return meaning.expected
     length, pattern = limits(shape), shape.metadata.get("pattern")
     told = ["text", length and f"of {_amount(shape, 'characters')}", pattern and f"that matches {pattern}"]
     return " ".join(filter(None, told))
 
 
+def _meaning(shape: StringShape) -> Meaning | None:
+    meaning = MEANINGS.get(shape.name)
+    return meaning if meaning and matches(meaning.example, shape) else None
+
+
 def _amount(shape: Shape, things: str) -> str:
     return f"{limits(shape)} {things}".strip()
-
-
-def limits(shape: Shape) -> str:
-    """The bounds of a number or a length: ``1 to 365``; empty where there are none."""
-    low, high = shape.metadata.get("min"), shape.metadata.get("max")
-    if low is None and high is None:
-        return ""
-    if high is None:
-        return f"at least {low}"
-    if low is None:
-        return f"at most {high}"
-    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def _listed(names: list[str], last: str) -> str:
