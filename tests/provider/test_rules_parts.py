@@ -16,7 +16,7 @@ import pulumi_imagebuilder.rules
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from pulumi_imagebuilder.rules import ImageArn, request
+from pulumi_imagebuilder.rules import Failure, ImageArn, request
 from pulumi_imagebuilder.rules.arns import RoleArn
 from pulumi_imagebuilder.rules.findings import Findings, nearest
 from pulumi_imagebuilder.rules.model import installed, members
@@ -159,7 +159,32 @@ def test_first_failure_of_a_property_stands() -> None:
     findings.add("state", "first")
     findings.add("state", "second")
 
-    assert [failure.reason for failure in findings.failures] == ["first"]
+    assert findings.failures() == [Failure("state", "first")]
+
+
+def test_failures_come_in_the_order_of_the_arguments() -> None:
+    """Pulumi hands arguments over in no order; what is told of them is always told in theirs."""
+    findings = Findings()
+    for path in ("other", "state", "triggers[1]", "include_resources.amis", "include_resource"):
+        findings.add(path, "wrong")
+
+    told = [failure.property for failure in findings.failures(["include_resources", "triggers", "state"])]
+
+    assert told == ["include_resources.amis", "triggers[1]", "state", "other", "include_resource"]
+
+
+def test_properties_that_are_secret_are_named_so_that_pulumi_does_not_print_them() -> None:
+    """The engine prints the value of an input that it finds under the property's name, even of a secret one."""
+    findings = Findings(["client_token", "exclusion_rules.amis"])
+    for path in ("state", "client_token", "exclusion_rules", "exclusion_rules.amis.regions"):
+        findings.add(path, "wrong")
+
+    assert [failure.property for failure in findings.failures()] == [
+        "state",
+        '["client_token"]',
+        '["exclusion_rules"]',
+        "exclusion_rules.amis.regions",
+    ]
 
 
 def test_secrets_hide_what_holds_them_and_what_they_hold() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from .findings import Failure, Findings
 from .kinds import DEFAULTS, Kind
 from .meaning import asks_anew
-from .model import Model, installed
+from .model import Model, installed, members
 from .places import image_arns, place
 from .relations import Relations
 from .shapes import Walker
@@ -56,7 +56,8 @@ def check(
     findings = Findings(internal.get("__secrets"))
 
     given = {name: value for name, value in inputs.items() if name not in internal}
-    declared = Walker(findings).walk(given, model.declaration(kind), "")
+    declaration = model.declaration(kind)
+    declared = Walker(findings).walk(given, declaration, "")
     if kind is not Kind.CLEANUP:
         declared = {**DEFAULTS, **declared}
     first_time = not previous or asks_anew(kind, previous, declared)
@@ -64,6 +65,5 @@ def check(
     Relations(kind, declared, given, findings, asked_at).check()
     place(image_arns(given, findings), declared.get("execution_role"), model.partitions, findings)
 
-    if findings.failures:
-        return Checked(dict(inputs), findings.failures)
-    return Checked({**declared, **internal}, [])
+    failures = findings.failures(order=list(members(declaration)))
+    return Checked(dict(inputs) if failures else {**declared, **internal}, failures)

@@ -19,7 +19,8 @@ class Failure:
     """One mistake.
 
     Args:
-        property: path of the property as the user wrote it, as ``exclusion_rules.amis.last_launched.unit``.
+        property: path of the property as the user wrote it, as ``exclusion_rules.amis.last_launched.unit``. A secret
+            one is ``["client_token"]``, which is the same path, but makes Pulumi not print the value.
         reason: the value, what is allowed, and the way out where there is one. A single line.
     """
 
@@ -38,16 +39,32 @@ class Findings:
     def __init__(self, secrets: Iterable[str] | None = None) -> None:
         self._all_secret = secrets == UNKNOWN
         self._secrets = () if self._all_secret else tuple(secrets or ())
-        self._failures: dict[str, Failure] = {}
+        self._reasons: dict[str, str] = {}
 
-    @property
-    def failures(self) -> list[Failure]:
-        """What was found, in the order it was found in."""
-        return list(self._failures.values())
+    def failures(self, order: Sequence[str] = ()) -> list[Failure]:
+        """What was found, by the order of the arguments: Pulumi hands them over in no order.
+
+        Args:
+            order: the names of the arguments; others come last.
+        """
+
+        def place(path: str) -> int:
+            name = re.split(r"[.\[]", path)[0]
+            return order.index(name) if name in order else len(order)
+
+        # Pulumi's engine prints the value of a property that it finds under exactly this name, secrets included.
+        return [
+            Failure(f'["{path}"]' if _PLAIN_KEY.fullmatch(path) and self.is_secret(path) else path, reason)
+            for path, reason in sorted(self._reasons.items(), key=lambda found: place(found[0]))
+        ]
+
+    def failed(self, path: str) -> bool:
+        """Whether a property has a failure of its own."""
+        return path in self._reasons
 
     def add(self, path: str, reason: str) -> None:
         """Note a failure of a property, if it has none yet."""
-        self._failures.setdefault(path, Failure(path, reason))
+        self._reasons.setdefault(path, reason)
 
     def invalid(self, path: str, value: Any, expected: str, *, problem: str = "is not valid", hint: Any = None) -> None:
         """Note that a value is not what is expected.

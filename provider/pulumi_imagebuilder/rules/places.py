@@ -42,8 +42,9 @@ def image_arns(inputs: Mapping[str, Any], findings: Findings) -> list[tuple[str,
     written = [(IMAGE, inputs.get(IMAGE))]
     if isinstance(inputs.get(IMAGES), list | tuple):
         written += [(f"{IMAGES}[{index}]", arn) for index, arn in enumerate(inputs[IMAGES])]
-    failed = {failure.property for failure in findings.failures}
-    return [(path, arn) for path, arn in written if isinstance(arn, str) and arn != UNKNOWN and path not in failed]
+    return [
+        (path, arn) for path, arn in written if isinstance(arn, str) and arn != UNKNOWN and not findings.failed(path)
+    ]
 
 
 def _distinct(images: Sequence[tuple[str, str]], findings: Findings) -> Iterator[tuple[str, ImageArn]]:

@@ -67,7 +67,8 @@ class Walker:
         walked: dict[str, Any] = {}
         meant: set[str] = set()
         strangers = False
-        for name, item in value.items():
+        # Sorted, for Pulumi hands them over in no order.
+        for name, item in sorted(value.items()):
             if item is None:
                 continue
             if name in known:
@@ -102,7 +103,7 @@ class Walker:
         if not words.within(len(value), shape):
             return self._wrong_size(path, value, shape, words.count(len(value), "entry", "entries"))
         walked = {}
-        for key, item in value.items():
+        for key, item in sorted(value.items()):
             entry = self._findings.entry(path, key)
             self._string(key, shape.key, entry, problem="is not valid as a key")
             walked[key] = self.walk(item, shape.value, entry)
