@@ -1,0 +1,209 @@
+"""The rules against the emulator, which was written without them: whatever one lets pass, so does the other."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pulumi_imagebuilder.rules import Kind, check, request
+
+pytest.importorskip("imagebuilder_emulator.cli", reason="the emulator has no command yet")
+
+IMAGE = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.2.3/4"
+ROLE = "arn:aws:iam::123456789012:role/ImageLifecycle"
+SEED = f"""
+roles: [ImageLifecycle]
+images:
+  - arn: {IMAGE}
+    amis: [{{region: us-east-1, snapshots: 1}}]
+"""
+AUTHORIZATION = (
+    "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/imagebuilder/aws4_request, SignedHeaders=host, Signature=0"
+)
+REFUSED_BY_SHAPE_OR_RULE = {"InvalidRequestException", "ValidationException", "InvalidParameterException"}
+PASSED_SHAPES_AND_RULES = {"ResourceInUseException", "IdempotentParameterMismatchException"}
+"""The image is in use as soon as one request of many has started something, and tokens may come twice."""
+
+Verdict = Callable[[dict[str, Any]], str | None]
+
+
+@pytest.fixture(scope="module")
+def verdict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verdict]:
+    """Asks the emulator; returns its reason if it refuses the request for its shape or by a rule."""
+    seed = tmp_path_factory.mktemp("emulator") / "seed.yaml"
+    seed.write_text(SEED, encoding="utf-8")
+    command = Path(sys.executable).with_name("imagebuilder-emulator")
+    with subprocess.Popen(
+        [command, "--port", "0", "--seed", seed, "--execution-time", "24h"], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().removeprefix("Listening on ").strip()
+            yield lambda parameters: _ask(url, parameters)
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _ask(url: str, parameters: dict[str, Any]) -> str | None:
+    # Not through boto3, which would refuse some of the requests itself.
+    body = json.dumps(parameters, default=datetime.timestamp).encode()
+    asked = urllib.request.Request(f"{url}/StartResourceStateUpdate", body, method="PUT")
+    asked.add_header("Authorization", AUTHORIZATION)
+    asked.add_header("Content-Type", "application/json")
+    try:
+        with urllib.request.urlopen(asked, timeout=10):
+            return None
+    except urllib.error.HTTPError as error:
+        code, text = error.headers["x-amzn-errortype"].split(":")[0], error.read().decode()
+        assert code in REFUSED_BY_SHAPE_OR_RULE | PASSED_SHAPES_AND_RULES, (code, text)
+        return text if code in REFUSED_BY_SHAPE_OR_RULE else None
+
+
+def as_the_api_has_it(inputs: dict[str, Any]) -> dict[str, Any]:
+    """The declaration as it was written, as a request: written down once more, without the rules' own reading."""
+    asked = {"clientToken": "token", **{camel(name): item for name, item in inputs.items()}}
+    if "state" in asked:
+        asked["state"] = {"status": asked["state"]}
+    if isinstance(asked.get("includeResources"), dict):
+        asked["includeResources"] = {camel(name): item for name, item in asked["includeResources"].items()}
+    rules = asked.get("exclusionRules")
+    if isinstance(rules, dict) and isinstance(rules.get("amis"), dict):
+        asked["exclusionRules"] = {**rules, "amis": {camel(name): item for name, item in rules["amis"].items()}}
+    if isinstance(asked.get("updateAt"), str) and re.fullmatch(r"\d{4}-.*Z", asked["updateAt"]):
+        asked["updateAt"] = datetime.fromisoformat(asked["updateAt"].replace("Z", "+00:00")).timestamp()
+    return asked
+
+
+def camel(name: str) -> str:
+    return re.sub(r"_([a-z])", lambda match: match[1].upper(), name)
+
+
+RULES = st.fixed_dictionaries(
+    {},
+    optional={
+        "is_public": st.booleans(),
+        "regions": st.lists(st.sampled_from(["us-east-1", "eu-west-1", "ap-south-1"]), max_size=4),
+        "shared_accounts": st.lists(st.from_regex("[0-9]{12}", fullmatch=True), min_size=1, max_size=4),
+        "last_launched": st.fixed_dictionaries(
+            {"value": st.integers(1, 365), "unit": st.sampled_from(["DAYS", "WEEKS", "MONTHS", "YEARS"])}
+        ),
+        "tag_map": st.dictionaries(
+            st.from_regex(r"(?!aws:)[a-zA-Z0-9_.:/=+\-@ ]{1,128}", fullmatch=True),
+            st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=256),
+            min_size=1,
+            max_size=4,
+        ),
+    },
+).filter(bool)
+
+
+@st.composite
+def declarations(draw: st.DrawFn) -> dict[str, Any]:
+    """Declarations that obey every rule."""
+    state = draw(st.sampled_from(["AVAILABLE", "DEPRECATED", "DISABLED", "DELETED"]))
+    inputs: dict[str, Any] = {"resource_arn": IMAGE, "state": state}
+    if state == "DELETED" or draw(st.booleans()):
+        inputs["execution_role"] = draw(st.sampled_from([ROLE, "ImageLifecycle"]))
+        inputs["include_resources"] = {"amis": True}
+        if state == "DELETED":
+            inputs["include_resources"].update(
+                draw(st.fixed_dictionaries({}, optional={"snapshots": st.booleans(), "containers": st.just(False)}))
+            )
+        if draw(st.booleans()):
+            inputs["exclusion_rules"] = {"amis": draw(RULES)}
+    if state == "DEPRECATED" and draw(st.booleans()):
+        inputs["update_at"] = f"{draw(st.datetimes(datetime(2100, 1, 1), datetime(2200, 1, 1))):%Y-%m-%dT%H:%M:%S}Z"
+    if draw(st.booleans()):
+        inputs["client_token"] = draw(
+            st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=64)
+        )
+    return inputs
+
+
+JUNK: list[Any] = [
+    "", "x", "x" * 65, "x" * 2049, 0, 1, 3.5, 366, -1, True, False, [], ["x"], [""], [1], {}, {"x": "y"},
+    {"aws:x": "y"}, IMAGE, IMAGE[:-2], f"{IMAGE}\n", {"amis": True}, {"snapshots": True}, {"containers": True},
+    {"amis": {"is_public": True}}, {"value": 1}, {"value": 0, "unit": "DAYS"}, ["123456789012"], ["12345678901"],
+]  # fmt: skip
+PLAUSIBLE: dict[str, list[Any]] = {
+    "state": ["AVAILABLE", "DEPRECATED", "DISABLED", "DELETED"],
+    "execution_role": [ROLE],
+    "snapshots": [True],
+    "containers": [True],
+    "update_at": ["2001-01-01T00:00:00Z", "2150-01-01T00:00:00Z"],
+}
+"""What is right in itself, and wrong only beside something else."""
+
+
+@st.composite
+def broken(draw: st.DrawFn) -> dict[str, Any]:
+    """Declarations that are right but for one place, where something was left out, or put that may not belong there."""
+    inputs = copy.deepcopy(draw(declarations()))
+    more = [("execution_role",), ("include_resources",), ("update_at",), ("exclusion_rules",)]
+    if "include_resources" in inputs:
+        more += [("include_resources", "snapshots"), ("include_resources", "containers")]
+    *above, last = draw(st.sampled_from([*paths(inputs), *more]))
+    place = inputs
+    for name in above:
+        place = place[name]
+    what = draw(st.sampled_from(["leave out", "junk", "plausible"]))
+    if what == "leave out":
+        place.pop(last, None)
+    else:
+        place[last] = copy.deepcopy(draw(st.sampled_from(JUNK if what == "junk" else PLAUSIBLE.get(last, JUNK))))
+    return inputs
+
+
+def paths(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of everything in a declaration that can be left out or replaced."""
+    for name, item in value.items() if isinstance(value, dict) else ():
+        yield (*above, name)
+        yield from paths(item, (*above, name))
+
+
+ONE_EMULATOR = settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@ONE_EMULATOR
+@given(inputs=declarations())
+def test_what_is_right_passes_both(inputs: dict[str, Any], verdict: Verdict) -> None:
+    """A declaration that obeys every rule passes the check, and what is then asked is accepted by the emulator."""
+    checked = check(Kind.SINGLE, inputs)
+
+    assert checked.failures == []
+    token = inputs.get("client_token", "token")
+    assert verdict({**request(checked.inputs), "resourceArn": IMAGE, "clientToken": token}) is None
+
+
+@ONE_EMULATOR
+@given(inputs=broken())
+def test_what_the_check_lets_pass_the_emulator_accepts(inputs: dict[str, Any], verdict: Verdict) -> None:
+    """Whatever the emulator refuses for its shape, or by a rule, as it was written, the check has told before."""
+    refused = verdict(as_the_api_has_it(inputs))
+    failures = check(Kind.SINGLE, inputs).failures
+
+    assert failures or refused is None, refused
+
+
+@ONE_EMULATOR
+@given(inputs=broken())
+def test_what_is_asked_after_a_check_is_accepted(inputs: dict[str, Any], verdict: Verdict) -> None:
+    """The request made of any declaration that passes the check is accepted by the emulator."""
+    checked = check(Kind.SINGLE, inputs)
+
+    if not checked.failures:
+        asked = {**request(checked.inputs), "resourceArn": inputs["resource_arn"], "clientToken": "token"}
+        assert verdict(asked) is None
