@@ -94,6 +94,33 @@ class ResourceStateUpdateProvider(ImageBuilderProvider):
             self._host.destroy(props)
 
 
+class ImageCleanupProvider(ImageBuilderProvider):
+    """The life of an ``ImageCleanup``: a record that acts when it goes."""
+
+    kind = rules.Kind.CLEANUP
+
+    def diff(self, id_: str, olds: Properties, news: Properties) -> DiffResult:
+        """Another image replaces; all else is only written down."""
+        found = self.changes(olds, news)
+        return DiffResult(changes=bool(found.replace or found.record), replaces=sorted(found.replace))
+
+    def create(self, props: Properties) -> CreateResult:
+        """Write down what to delete one day; no call."""
+        return CreateResult(props["resource_arn"], dict(props))
+
+    def update(self, id_: str, olds: Properties, news: Properties) -> UpdateResult:
+        """Write down what to delete one day; no call."""
+        return UpdateResult(dict(news))
+
+    def read(self, id_: str, props: Properties) -> ReadResult:
+        """An image that is gone leaves nothing to clean up."""
+        return ReadResult(id_, props) if self._host.image_exists(props) else ReadResult("", {})
+
+    def delete(self, id_: str, props: Properties) -> None:
+        """Delete the image with what is under it, and wait until that has ended."""
+        self._host.clean_up(props)
+
+
 def recorded(inputs: Mapping[str, Any], record: Mapping[str, Any]) -> Properties:
     """What Pulumi keeps: the inputs and the record. The token asked with hides the one declared, so both are kept."""
     return {**inputs, **record, "__client_token": inputs.get("client_token")}

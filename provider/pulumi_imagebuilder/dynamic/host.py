@@ -91,6 +91,19 @@ class Host:
                 lambda client: lifecycle.restore(olds, rules.request(olds), client),
             )
 
+    def image_exists(self, olds: Mapping[str, Any]) -> bool:
+        """Whether the image is still there."""
+        arn = olds["resource_arn"]
+        image = self._run(olds, "read", f"reading image {arn}", lambda client: client.find_image())
+        return image.state != lifecycle.IMAGE_GONE
+
+    def clean_up(self, olds: Mapping[str, Any]) -> None:
+        """Delete the image with what is under it."""
+        arn = olds["resource_arn"]
+        self._run(
+            olds, "delete", f"deleting image {arn}", lambda client: lifecycle.clean_up(rules.request(olds), client)
+        )
+
     def _run(
         self,
         resource: Mapping[str, Any],

@@ -10,13 +10,15 @@
 
 from .apply import Change, apply
 from .client import ImageClient
-from .destroy import cancel, restore
+from .destroy import cancel, clean_up, restore
 from .progress import Progress
 from .record import RECORD_KEYS, Record, record, refresh
 from .records import Execution, Image, Outcome
+from .statuses import IMAGE_GONE
 from .waiting import within
 
 __all__ = [
+    "IMAGE_GONE",
     "RECORD_KEYS",
     "Change",
     "Execution",
@@ -27,6 +29,7 @@ __all__ = [
     "Record",
     "apply",
     "cancel",
+    "clean_up",
     "record",
     "refresh",
     "restore",
