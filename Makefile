@@ -1,4 +1,4 @@
-.PHONY: help setup check test
+.PHONY: help setup engine check test
 .DEFAULT_GOAL := help
 
 VENV := .venv
@@ -13,6 +13,11 @@ $(VENV)/.stamp: pyproject.toml
 	python3 -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
+
+engine: .engine/bin/pulumi ## Build the pulumi program from Go modules, where none is installed
+
+.engine/bin/pulumi: engine/build.sh $(wildcard engine/*/go.mod)
+	engine/build.sh .engine/bin
 
 check: setup ## Lint, formatting and types
 	$(BIN)/ruff check .
