@@ -1,0 +1,295 @@
+"""The life of a state update against a service in memory that keeps tokens, executions and images as API.md says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+from botocore.session import get_session
+from pulumi_imagebuilder import aws, lifecycle
+from pulumi_imagebuilder.errors import ExecutionFailed, ImageNotFound, ServiceRefused, TimedOut
+from pulumi_imagebuilder.lifecycle import statuses
+from pulumi_imagebuilder.lifecycle.waiting import poll_delay
+
+ARN = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"
+DEPRECATE = {
+    "state": {"status": "DEPRECATED"},
+    "executionRole": "ImageLifecycle",
+    "includeResources": {"amis": True},
+}
+
+
+class ServiceInMemory(aws.Service):
+    """Image Builder for one image; an execution ends after ``polls`` looks at it."""
+
+    def __init__(self, state: str = "AVAILABLE", polls: int = 3, ends_as: str = "SUCCESS") -> None:
+        super().__init__()
+        self.image: dict[str, Any] | None = {"state": {"status": state}, "type": "AMI"}
+        self.polls, self.ends_as = polls, ends_as
+        self.executions: dict[str, dict[str, Any]] = {}
+        self.tokens: dict[str, tuple[dict[str, Any], str | None]] = {}
+        self.calls: list[str] = []
+        self.lose_answers_to: set[str] = set()
+
+    async def call(self, region: str, operation: str, *, asked: str, on_retry: Any = None, **parameters: Any) -> Any:
+        assert region == "us-east-1"
+        self.calls.append(operation)
+        answer = getattr(self, operation)(asked, parameters)
+        if operation in self.lose_answers_to:
+            self.lose_answers_to.remove(operation)
+            raise ConnectionAbortedError(operation)
+        await asyncio.sleep(0)
+        return answer
+
+    def start_resource_state_update(self, asked: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        token = parameters.pop("clientToken")
+        if token in self.tokens:
+            known, answer = self.tokens[token]
+            if known != parameters:
+                raise ServiceRefused(f"{asked}: mismatch", "IdempotentParameterMismatchException")
+            return {"lifecycleExecutionId": answer} if answer else {}
+        if self.image is None:
+            raise ImageNotFound(f"{asked}: no such image", "ResourceNotFoundException")
+        if any(execution["state"]["status"] == "PENDING" for execution in self.executions.values()):
+            raise ServiceRefused(f"{asked}: in use", "ResourceInUseException")
+        target = parameters["state"]["status"]
+        if "includeResources" not in parameters:
+            self.image["state"]["status"] = target
+            self.tokens[token] = (parameters, None)
+            return {}
+        new = f"lce-{len(self.executions) + 1}"
+        self.executions[new] = {
+            "lifecycleExecutionId": new,
+            "state": {"status": "PENDING"},
+            "left": self.polls,
+            "target": target,
+        }
+        self.tokens[token] = (parameters, new)
+        return {"lifecycleExecutionId": new}
+
+    def list_lifecycle_execution_resources(self, asked: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        execution = self.executions[parameters["lifecycleExecutionId"]]
+        if execution["state"]["status"] == "PENDING":
+            execution["left"] -= 1
+            if execution["left"] <= 0:
+                self.end(execution, self.ends_as)
+        status = "FAILED" if execution["state"]["status"] == "FAILED" else "SUCCESS"
+        resource = {"resourceId": "ami-1", "region": "us-east-1", "state": {"status": status, "reason": "no access"}}
+        return {"lifecycleExecutionState": execution["state"], "resources": [resource]}
+
+    def end(self, execution: dict[str, Any], status: str) -> None:
+        execution["state"] = {"status": status, "reason": "told by the service"}
+        if status == "SUCCESS" and self.image:
+            self.image["state"]["status"] = execution["target"]
+            self.image["lifecycleExecutionId"] = execution["lifecycleExecutionId"]
+            if execution["target"] == "DELETED":
+                self.image = None
+
+    def list_lifecycle_executions(self, asked: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        return {"lifecycleExecutions": list(self.executions.values())}
+
+    def get_lifecycle_execution(self, asked: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        return {"lifecycleExecution": self.executions[parameters["lifecycleExecutionId"]]}
+
+    def cancel_lifecycle_execution(self, asked: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        self.end(self.executions[parameters["lifecycleExecutionId"]], "CANCELLED")
+        return {}
+
+    def get_image(self, asked: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        if self.image is None:
+            raise ImageNotFound(f"{asked}: no such image", "ResourceNotFoundException")
+        return {"image": self.image}
+
+
+@pytest.fixture(autouse=True)
+def no_sleep(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Nothing sleeps for real; what would have been slept is listed."""
+    slept: list[float] = []
+    real = asyncio.sleep
+
+    async def sleep(delay: float) -> None:
+        slept.append(delay)
+        await real(0)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    return slept
+
+
+def run(
+    service: ServiceInMemory, work: Callable[[lifecycle.ImageClient], Coroutine[Any, Any, Any]], limit: float = 5
+) -> Any:
+    progress = lifecycle.Progress("changing the image")
+    client = lifecycle.ImageClient(service, ARN, progress)
+    return asyncio.run(lifecycle.within(limit, work(client), progress))
+
+
+def apply(service: ServiceInMemory, request: dict[str, Any] | None = None, **options: Any) -> lifecycle.Outcome:
+    change = lifecycle.Change(ARN, DEPRECATE if request is None else request, **options)
+    outcome: lifecycle.Outcome = run(service, lambda client: lifecycle.apply(change, client))
+    return outcome
+
+
+def test_a_change_is_started_once_and_awaited() -> None:
+    """One start, polls, and three other calls; the outputs tell how it went."""
+    service = ServiceInMemory()
+    outputs = apply(service).outputs()
+    assert (outputs["lifecycle_execution_id"], outputs["status"]) == ("lce-1", "SUCCESS")
+    assert outputs["image_state"] == "DEPRECATED"
+    assert [resource["resource_id"] for resource in outputs["resources"]] == ["ami-1"]
+    others = [call for call in service.calls if call != "list_lifecycle_execution_resources"]
+    assert sorted(others) == [
+        "get_image",
+        "get_lifecycle_execution",
+        "list_lifecycle_executions",
+        "start_resource_state_update",
+    ]
+
+
+def test_an_immediate_change_has_no_execution() -> None:
+    """Without underlying resources the image changes at once, and that is no error."""
+    outputs = apply(ServiceInMemory(), {"state": {"status": "DEPRECATED"}}).outputs()
+    assert outputs["lifecycle_execution_id"] is None
+    assert outputs["status"] is None
+    assert outputs["image_state"] == "DEPRECATED"
+
+
+def test_a_lost_answer_is_found_again() -> None:
+    """A run that died between the call and its answer is followed by one that adopts the execution."""
+    service = ServiceInMemory()
+    service.lose_answers_to = {"start_resource_state_update"}
+    with pytest.raises(ConnectionAbortedError):
+        apply(service)
+    assert apply(service).outputs()["lifecycle_execution_id"] == "lce-1"
+    assert len(service.executions) == 1
+
+
+def test_an_ended_execution_is_taken_over() -> None:
+    """The same declaration without a record (destroyed with retain) adopts what still stands."""
+    service = ServiceInMemory()
+    first = apply(service)
+    assert apply(service) == first
+    assert len(service.executions) == 1
+
+
+def test_an_image_moved_elsewhere_is_changed_again() -> None:
+    """A replayed success that the image no longer shows is not believed: the next token starts a new execution."""
+    service = ServiceInMemory()
+    apply(service)
+    assert service.image is not None
+    service.image["state"]["status"] = "AVAILABLE"
+    assert apply(service).outputs()["lifecycle_execution_id"] == "lce-2"
+
+
+def test_a_failed_execution_is_followed_by_a_new_one() -> None:
+    """A failure is one line with id, reason and resources; running again starts one more, and only one."""
+    service = ServiceInMemory(ends_as="FAILED")
+    with pytest.raises(ExecutionFailed) as failure:
+        apply(service)
+    assert str(failure.value) == (
+        "changing the image: lifecycle execution lce-1 ended as FAILED: told by the service; "
+        "failed: ami-1 (us-east-1): no access; "
+        "mend the cause and run `pulumi up` again, which starts a new one"
+    )
+    assert len(service.executions) == 1
+    service.ends_as = "SUCCESS"
+    assert apply(service).outputs()["lifecycle_execution_id"] == "lce-2"
+
+
+def test_coming_back_to_an_earlier_declaration_happens_again() -> None:
+    """DEPRECATED, AVAILABLE and DEPRECATED again are three changes."""
+    service = ServiceInMemory()
+    token = None
+    for state in ("DEPRECATED", "AVAILABLE", "DEPRECATED"):
+        token = apply(service, {**DEPRECATE, "state": {"status": state}}, follows=token).client_token
+    assert len(service.executions) == 3
+
+
+def test_another_role_adopts_what_was_started_with_the_first() -> None:
+    """A change of role is no other change: after a kill, the execution started before is taken over."""
+    service = ServiceInMemory()
+    apply(service, wait=False)
+    outcome = apply(service, {**DEPRECATE, "executionRole": "Another"})
+    assert outcome.outputs()["lifecycle_execution_id"] == "lce-1"
+    assert len(service.executions) == 1
+
+
+def test_an_image_in_use_is_waited_for() -> None:
+    """Another's execution is waited out, then the change is started."""
+    service = ServiceInMemory()
+    apply(service, {**DEPRECATE, "state": {"status": "DISABLED"}}, wait=False)
+    assert apply(service).outputs()["lifecycle_execution_id"] == "lce-2"
+    assert service.executions["lce-1"]["state"]["status"] == "SUCCESS"
+
+
+def test_its_own_schedule_is_cancelled_first() -> None:
+    """A changed declaration cancels the resource's own scheduled change."""
+    service = ServiceInMemory()
+    scheduled = apply(service, {**DEPRECATE, "updateAt": "2027-01-01"})
+    assert scheduled.outputs()["status"] == "PENDING"
+    service.polls = 1
+    apply(service, follows=scheduled.client_token, superseded="lce-1", own_schedule="lce-1")
+    assert service.executions["lce-1"]["state"]["status"] == "CANCELLED"
+    assert service.executions["lce-2"]["state"]["status"] == "SUCCESS"
+
+
+def test_a_missing_image_is_an_error() -> None:
+    """Only the service's own not-found counts, and it is passed on."""
+    service = ServiceInMemory()
+    service.image = None
+    with pytest.raises(ImageNotFound, match="changing the image: no such image"):
+        apply(service)
+
+
+def test_cleaning_up_an_image_that_is_gone_is_success() -> None:
+    """Nothing is started for an image that is gone already; one that is there is deleted with what is under it."""
+    service = ServiceInMemory()
+    role = {"executionRole": "ImageLifecycle"}
+    run(service, lambda client: lifecycle.clean_up(role, client))
+    assert service.image is None
+    assert run(service, lambda client: lifecycle.clean_up(role, client)) is None
+    assert len(service.executions) == 1
+
+
+def test_the_time_limit_names_the_execution() -> None:
+    """When time runs out the message names the execution, says that it goes on, and what the next run does."""
+    service = ServiceInMemory(polls=1_000_000_000)
+    change = lifecycle.Change(ARN, DEPRECATE)
+    with pytest.raises(TimedOut) as failure:
+        run(service, lambda client: lifecycle.apply(change, client), limit=0.2)
+    assert str(failure.value) == (
+        "changing the image: the time limit of 0s ran out while lifecycle execution lce-1 was PENDING: it goes on, "
+        "and the next `pulumi up` goes on waiting for it; or give it longer with custom_timeouts"
+    )
+
+
+def test_refresh_tells_drift_from_what_was_declared() -> None:
+    """An image moved elsewhere is drift; one that has vanished is gone; one as declared is neither."""
+    service = ServiceInMemory()
+    kept = lifecycle.record(apply(service))
+    refreshed = run(service, lambda client: lifecycle.refresh(kept, "DEPRECATED", client))
+    assert refreshed == kept
+    assert service.image is not None
+    service.image["state"]["status"] = "AVAILABLE"
+    moved = run(service, lambda client: lifecycle.refresh(kept, "DEPRECATED", client))
+    assert moved["__drift"] == "the image is AVAILABLE, declared is DEPRECATED"
+    service.image = None
+    assert run(service, lambda client: lifecycle.refresh(kept, "DEPRECATED", client)) is None
+
+
+@pytest.mark.parametrize("elapsed", [0, 1, 9, 10, 60, 299])
+def test_an_end_is_noticed_in_time(elapsed: float) -> None:
+    """Polls are at most max(1 s, 10 %) apart."""
+    assert 0 < poll_delay(elapsed) <= max(1, 0.1 * elapsed)
+
+
+def test_the_statuses_are_the_models() -> None:
+    """Together the sets are the model's whole enumerations."""
+    model = get_session().get_service_model("imagebuilder")
+    assert set(model.shape_for("LifecycleExecutionStatus").enum) == (
+        statuses.EXECUTION_UNFINISHED | statuses.EXECUTION_SUCCEEDED | statuses.EXECUTION_ENDED_BADLY
+    )
+    assert set(model.shape_for("LifecycleExecutionResourceStatus").enum) == (
+        statuses.RESOURCE_UNFINISHED | statuses.RESOURCE_DONE
+    )
