@@ -4,6 +4,7 @@ from ._version import __version__
 from .resources import (
     AmiExclusionRulesArgs,
     ExclusionRulesArgs,
+    ImageCleanup,
     IncludeResourcesArgs,
     LastLaunchedArgs,
     ResourceStateUpdate,
@@ -12,6 +13,7 @@ from .resources import (
 __all__ = [
     "AmiExclusionRulesArgs",
     "ExclusionRulesArgs",
+    "ImageCleanup",
     "IncludeResourcesArgs",
     "LastLaunchedArgs",
     "ResourceStateUpdate",

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypedDict
 import pulumi
 import pulumi.dynamic
 
-from .dynamic import ResourceStateUpdateProvider
+from .dynamic import ImageCleanupProvider, ResourceStateUpdateProvider
 
 State = Literal["AVAILABLE", "DEPRECATED", "DISABLED", "DELETED"]
 """The states that ``StartResourceStateUpdate`` can move an image build version to."""
@@ -139,19 +139,6 @@ class ExclusionRulesDict(TypedDict, total=False):
     amis: pulumi.Input[AmiExclusionRulesArgs | AmiExclusionRulesDict]
 
 
-class ImpactedResource(TypedDict):
-    """What a lifecycle execution did to one resource (``ListLifecycleExecutionResources``)."""
-
-    account_id: str
-    region: str
-    resource_id: str
-    action: str
-    status: str
-    reason: str | None
-    snapshots: list[dict[str, Any]]
-    image_uris: list[str]
-
-
 class ResourceStateUpdate(pulumi.dynamic.Resource, module="imagebuilder", name="ResourceStateUpdate"):
     """The declared lifecycle state of one image build version (``StartResourceStateUpdate``).
 
@@ -194,8 +181,13 @@ class ResourceStateUpdate(pulumi.dynamic.Resource, module="imagebuilder", name="
     deprecation_time: pulumi.Output[str | None]
     """When the image is, or was, deprecated, RFC 3339 in UTC."""
 
-    resources: pulumi.Output[list[ImpactedResource]]
-    """What the execution did to each resource under the image, at most 100 of them, failed ones first."""
+    resources: pulumi.Output[list[dict[str, Any]]]
+    """What the execution did to each resource under the image, at most 100 of them, failed ones first.
+
+    Keys: ``account_id``, ``region``, ``resource_id``, ``action``, ``status``, ``reason``, ``snapshots`` and
+    ``image_uris``.
+    Plain dicts: Pulumi's SDK would not read them into a TypedDict.
+    """
 
     def __init__(
         self,
@@ -258,6 +250,54 @@ class ResourceStateUpdate(pulumi.dynamic.Resource, module="imagebuilder", name="
             ResourceStateUpdateProvider(),
             resource_name,
             {**arguments, **outputs, **_for_the_provider(type(self), resource_name, arguments, opts)},
+            opts,
+        )
+
+
+class ImageCleanup(pulumi.dynamic.Resource, module="imagebuilder", name="ImageCleanup"):
+    """Deletes an image build version with its AMIs and snapshots, or containers, when it leaves the program.
+
+    Nothing happens while it stands. On destroy, and when ``resource_arn`` changes, a state update to ``DELETED`` is
+    started and awaited, so that Pulumi deletes the execution role only after it has ended. An image that is gone
+    already is success. Its id is the image's ARN; ``custom_timeouts.delete`` is its time limit, 60 minutes by default.
+    """
+
+    resource_arn: pulumi.Output[str]
+    execution_role: pulumi.Output[str]
+    include_resources: pulumi.Output[dict[str, bool] | None]
+    exclusion_rules: pulumi.Output[dict[str, Any] | None]
+
+    def __init__(
+        self,
+        resource_name: str,
+        *,
+        resource_arn: pulumi.Input[str],
+        execution_role: pulumi.Input[str],
+        include_resources: pulumi.Input[IncludeResourcesArgs | IncludeResourcesDict] | None = None,
+        exclusion_rules: pulumi.Input[ExclusionRulesArgs | ExclusionRulesDict] | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare what to delete when this leaves the program.
+
+        Args:
+            resource_name: The Pulumi name of this resource.
+            resource_arn: ARN of the image build version, ``…:image/name/1.2.3/4``. Changing it replaces.
+            execution_role: Name or ARN of the role that Image Builder assumes.
+            include_resources: Which resources under the image go too. Default: AMIs with their snapshots, or the
+                containers, by the image's type.
+            exclusion_rules: Which AMIs stay as they are. Default: none.
+            opts: Options of any Pulumi resource.
+        """
+        arguments = {
+            "resource_arn": resource_arn,
+            "execution_role": execution_role,
+            "include_resources": include_resources,
+            "exclusion_rules": exclusion_rules,
+        }
+        super().__init__(
+            ImageCleanupProvider(),
+            resource_name,
+            {**arguments, **_for_the_provider(type(self), resource_name, arguments, opts)},
             opts,
         )
 
