@@ -35,10 +35,6 @@ class TimedOut(TemporaryError):
     """The time limit of ``custom_timeouts`` ran out."""
 
 
-class EngineGone(TemporaryError):
-    """The Pulumi engine that asked for this work is no longer there."""
-
-
 class ServiceRefused(PermanentError):
     """The service answered with an error that a retry cannot mend (HTTP 400, 403, 404).
 

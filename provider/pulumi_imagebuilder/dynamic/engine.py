@@ -26,18 +26,9 @@ class Engine:
 
     def show(self, urn: str, text: str) -> None:
         """Show text on a resource's row until other text takes its place."""
-        self._log(urn, text, ephemeral=True)
-
-    def tell(self, urn: str, text: str) -> None:
-        """Leave a lasting line with a resource."""
-        self._log(urn, text, ephemeral=False)
-
-    def _log(self, urn: str, text: str, *, ephemeral: bool) -> None:
         if self._stub is None:
             return
-        request = engine_pb2.LogRequest(
-            severity=engine_pb2.INFO, message=text, urn=urn, streamId=0, ephemeral=ephemeral
-        )
+        request = engine_pb2.LogRequest(severity=engine_pb2.INFO, message=text, urn=urn, streamId=0, ephemeral=True)
         try:
             self._stub.Log(request, timeout=_ANSWER_TIMEOUT)
         except grpc.RpcError:
