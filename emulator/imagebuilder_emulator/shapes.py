@@ -1,0 +1,131 @@
+"""Requests read and checked by the botocore service model: one parser for all operations."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from typing import Any
+from urllib.parse import parse_qsl
+
+import botocore.session
+
+from .exceptions import InvalidRequestException
+
+
+@functools.lru_cache(maxsize=1)
+def service_model() -> Any:
+    """The model of EC2 Image Builder."""
+    return botocore.session.get_session().get_service_model("imagebuilder")
+
+
+@functools.lru_cache(maxsize=1)
+def operations() -> Mapping[tuple[str, str], Any]:
+    """All operations of the model by HTTP method and path."""
+    models = (service_model().operation_model(name) for name in service_model().operation_names)
+    return {(model.http["method"], model.http["requestUri"].partition("?")[0]): model for model in models}
+
+
+def parse(operation: Any, query: str, body: bytes) -> dict[str, Any]:
+    """Read a request and check it against the operation's input shape.
+
+    Raises:
+        InvalidRequestException: it is no JSON object, or a shape refuses it; all that is wrong is named.
+    """
+    try:
+        parameters = json.loads(body) if body.strip() else {}
+    except ValueError:
+        raise InvalidRequestException("The request body is not valid JSON") from None
+    if not isinstance(parameters, dict):
+        raise InvalidRequestException("The request body is not a JSON object")
+    shape, given = operation.input_shape, dict(parse_qsl(query, keep_blank_values=True))
+    for name, member in shape.members.items():
+        if member.serialization.get("location") == "querystring":
+            key = member.serialization.get("name", name)
+            if key in given:
+                parameters[name] = given[key]
+    problems = list(_problems(shape, parameters, ""))
+    if problems:
+        raise InvalidRequestException("; ".join(problems))
+    return {name: _read(shape.members[name], value) for name, value in parameters.items()}
+
+
+def _read(shape: Any, value: Any) -> Any:
+    """A checked value with its timestamps as datetimes."""
+    if shape.type_name == "timestamp":
+        return datetime.fromtimestamp(value, timezone.utc)
+    if shape.type_name == "structure":
+        return {name: _read(shape.members[name], item) for name, item in value.items()}
+    if shape.type_name == "list":
+        return [_read(shape.member, item) for item in value]
+    return value
+
+
+_TYPES: dict[str, tuple[Any, str]] = {
+    "structure": (dict, "an object"),
+    "map": (dict, "an object"),
+    "list": (list, "a list"),
+    "string": (str, "a string"),
+    "boolean": (bool, "a boolean"),
+    "integer": (int, "an integer"),
+    "timestamp": ((int, float), "a timestamp in epoch seconds"),
+}
+
+
+def _problems(shape: Any, value: Any, path: str) -> Iterator[str]:
+    """What a shape has against a value, one sentence each."""
+    kind, name = _TYPES[shape.type_name]
+    if not isinstance(value, kind) or (isinstance(value, bool) and shape.type_name != "boolean"):
+        yield f"Value at '{path}' must be {name}, got {json.dumps(value)}"
+        return
+    if shape.type_name == "timestamp":
+        if not math.isfinite(value) or not 0 <= value < 253402300800:
+            yield f"Value at '{path}' is not a time"
+        return
+    yield from _outside_bounds(shape, value, path)
+    if shape.type_name == "structure":
+        for missing in sorted(set(shape.required_members) - set(value)):
+            yield f"Missing required parameter '{_join(path, missing)}'"
+        for key, item in value.items():
+            if key not in shape.members:
+                yield f"Unknown parameter '{_join(path, key)}'"
+            else:
+                yield from _problems(shape.members[key], item, _join(path, key))
+    elif shape.type_name == "list":
+        for place, item in enumerate(value):
+            yield from _problems(shape.member, item, f"{path}[{place}]")
+    elif shape.type_name == "map":
+        for key, item in value.items():
+            yield from _problems(shape.key, key, f"{path} key")
+            yield from _problems(shape.value, item, _join(path, key))
+    elif shape.type_name == "string":
+        if shape.enum and value not in shape.enum:
+            yield f"Value '{value}' at '{path}' must be one of {', '.join(sorted(shape.enum))}"
+        pattern = shape.metadata.get("pattern")
+        if pattern and not _compiled(pattern).search(value):
+            yield f"Value '{value}' at '{path}' must satisfy the pattern {pattern}"
+
+
+def _outside_bounds(shape: Any, value: Any, path: str) -> Iterator[str]:
+    low, high = shape.metadata.get("min"), shape.metadata.get("max")
+    size, what = (value, "be") if shape.type_name == "integer" else (_length(value), "have a length of")
+    if low is not None and size < low:
+        yield f"Value at '{path}' must {what} at least {low}, got {size}"
+    if high is not None and size > high:
+        yield f"Value at '{path}' must {what} at most {high}, got {size}"
+
+
+def _length(value: Any) -> int:
+    return len(value) if hasattr(value, "__len__") else 0
+
+
+@functools.cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern.removesuffix("$") + r"\Z" if pattern.endswith("$") else pattern)
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
