@@ -1,0 +1,253 @@
+"""Faults on demand: one line of text each, the same on the command line and over HTTP.
+
+``OPERATION KIND [OPTION…]`` disturbs requests, ``execution fail|hang [OPTION…]`` disturbs executions.
+``docs/emulator-control.md`` has the grammar and examples.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import shlex
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+import botocore.session
+
+from .clock import duration
+from .selection import OPTIONS as _SELECTION
+from .selection import Selection, selection
+from .shapes import service_model
+
+SERVICES = ("imagebuilder", "ec2", "ecr", "iam", "s3", "sts")
+S3_OPERATIONS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE"})
+"""S3 is told apart by HTTP method alone: its operations differ in path, query and headers."""
+
+THROTTLED, BROKEN, AWAY = "CallRateLimitExceededException", "ServiceException", "ServiceUnavailableException"
+_ERRORS = {"throttle": THROTTLED, "500": BROKEN, "503": AWAY}
+_WAITS = ("delay", "stall")
+_WHERE = ("resource", "image", "region")
+_RATED = {"rate", "burst"}
+_OPTIONS = {
+    "requests": _SELECTION - _RATED,
+    "throttle": _SELECTION,
+    "fail": _SELECTION - _RATED | {"reason", *_WHERE},
+    "hang": {"image"},
+}
+
+
+@dataclass(eq=False)
+class Fault:
+    """One fault, with what it has done so far.
+
+    Attributes:
+        text: as it was set.
+        service, operation: patterns of what it disturbs; the service is ``execution`` for executions.
+        kind: ``error``, ``drop-request``, ``drop-answer``, ``delay``, ``stall``, ``fail`` or ``hang``.
+        error: code of the error that is answered.
+        seconds: how long a delay or a stall lasts.
+        where: patterns by ``resource``, ``image`` and ``region``, for executions.
+        reason: why a resource fails.
+        calls, hits: how many calls it has looked at, and how many it has struck.
+        lifted: set once the fault is removed; what waits for it goes on.
+    """
+
+    text: str
+    service: str
+    operation: str
+    kind: str
+    selects: Selection
+    error: str = ""
+    seconds: float = 0
+    where: Mapping[str, str] = field(default_factory=dict)
+    reason: str = ""
+    calls: int = 0
+    hits: int = 0
+    lifted: threading.Event = field(default_factory=threading.Event)
+
+    def strikes(self) -> bool:
+        """Count a call; whether the fault strikes it. Not thread-safe: `Faults` holds its lock."""
+        self.calls += 1
+        struck = self.selects(self.calls)
+        self.hits += struck
+        return struck
+
+    def concerns(self, **names: str) -> bool:
+        """Whether all that ``where`` asks for is met by these names."""
+        return all(fnmatchcase(names.get(key, ""), pattern) for key, pattern in self.where.items())
+
+
+def parse(text: str) -> Fault:
+    """Read a fault.
+
+    Raises:
+        ValueError: the text is no fault; the message quotes it and says why.
+    """
+    try:
+        target, kind, *words = shlex.split(text)
+    except ValueError:
+        raise ValueError(
+            f"fault {text!r}: expected OPERATION KIND [OPTION…], or execution fail|hang [OPTION…]"
+        ) from None
+    try:
+        options = _options(words)
+        if target == "execution":
+            return _of_execution(text, kind, options)
+        return _of_requests(text, target, kind, options)
+    except ValueError as error:
+        raise ValueError(f"fault {text!r}: {error}") from None
+
+
+def _of_execution(text: str, kind: str, options: dict[str, str]) -> Fault:
+    if kind not in {"fail", "hang"}:
+        raise ValueError(f"an execution can fail or hang, not {kind!r}")
+    _refuse_unknown(kind, options)
+    where = {name: options[name] for name in _WHERE if name in options}
+    if not where:
+        raise ValueError(
+            f"name what is to {kind}: {'image=…' if kind == 'hang' else 'resource=…, image=… or region=…'}"
+        )
+    reason = options.get("reason", "A fault set in the emulator")
+    return Fault(text, "execution", "", kind, selection(options), where=where, reason=reason)
+
+
+def _of_requests(text: str, target: str, kind: str, options: dict[str, str]) -> Fault:
+    service, _, operation = target.rpartition(":")
+    service = service or "imagebuilder"
+    if not any(
+        fnmatchcase(name, operation)
+        for known in SERVICES
+        if fnmatchcase(known, service)
+        for name in operation_names(known)
+    ):
+        raise ValueError(f"no operation is called {target!r}")
+    _refuse_unknown("throttle" if kind == "throttle" else "requests", options)
+    make = functools.partial(Fault, text, service, operation, selects=selection(options))
+    name, has_value, value = kind.partition("=")
+    if kind in _ERRORS:
+        return make(kind="error", error=_ERRORS[kind])
+    if kind in {"drop-request", "drop-answer"}:
+        return make(kind=kind)
+    if name in _WAITS and has_value:
+        return make(kind=name, seconds=duration(value).total_seconds())
+    if name == "error" and has_value:
+        if service != "imagebuilder":
+            raise ValueError("error=CODE is for operations of Image Builder")
+        if value not in error_statuses():
+            raise ValueError(f"{value!r} is no error of Image Builder; those are {', '.join(sorted(error_statuses()))}")
+        return make(kind="error", error=value)
+    raise ValueError(
+        f"{kind!r} is no kind of fault; those are throttle, 500, 503, error=CODE, "
+        "drop-request, drop-answer, delay=TIME, stall=TIME"
+    )
+
+
+def _options(words: list[str]) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not value:
+            raise ValueError(f"expected OPTION=VALUE, got {word!r}")
+        if name in options:
+            raise ValueError(f"{name} is given twice")
+        options[name] = value
+    return options
+
+
+def _refuse_unknown(kind: str, options: dict[str, str]) -> None:
+    unknown = sorted(set(options) - _OPTIONS[kind])
+    if unknown:
+        raise ValueError(f"unknown option {unknown[0]!r}; known here: {', '.join(sorted(_OPTIONS[kind]))}")
+
+
+@functools.cache
+def operation_names(service: str) -> frozenset[str]:
+    """The operations of a service, from its model; for S3 `S3_OPERATIONS`."""
+    if service == "s3":
+        return S3_OPERATIONS
+    return frozenset(botocore.session.get_session().get_service_model(service).operation_names)
+
+
+@functools.cache
+def error_statuses() -> Mapping[str, int]:
+    """The HTTP status of each error of Image Builder, from its model."""
+    return {shape.name: shape.metadata["error"]["httpStatusCode"] for shape in service_model().error_shapes}
+
+
+class Faults:
+    """The faults that are set, by number; thread-safe."""
+
+    def __init__(self) -> None:
+        self._faults: dict[int, Fault] = {}
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+
+    def add(self, *texts: str) -> list[int]:
+        """Set faults beside those that are set; returns their numbers.
+
+        Raises:
+            ValueError: one of the texts is no fault; none is set then.
+        """
+        faults = [parse(text) for text in texts]
+        with self._lock:
+            added = {next(self._numbers): fault for fault in faults}
+            self._faults.update(added)
+        return list(added)
+
+    def replace(self, *texts: str) -> list[int]:
+        """Set these faults and lift all others; returns the new numbers. Raises as `add` does."""
+        before = self.all()
+        numbers = self.add(*texts)
+        for number in before:
+            self.remove(number)
+        return numbers
+
+    def remove(self, number: int) -> bool:
+        """Lift one fault; whether there was such a one."""
+        with self._lock:
+            fault = self._faults.pop(number, None)
+        if fault is not None:
+            fault.lifted.set()
+        return fault is not None
+
+    def clear(self) -> None:
+        """Lift all faults; requests held by them go on."""
+        self.replace()
+
+    def all(self) -> dict[int, Fault]:
+        """The faults by number, in the order they were set."""
+        with self._lock:
+            return dict(self._faults)
+
+    def strike(self, service: str, operation: str) -> list[Fault]:
+        """Count a request; the faults that strike it, in the order they were set."""
+        with self._lock:
+            return [
+                fault
+                for fault in self._faults.values()
+                if fnmatchcase(service, fault.service) and fnmatchcase(operation, fault.operation) and fault.strikes()
+            ]
+
+    def resource_failure(self, resource_id: str, *, image: str = "", region: str = "") -> str | None:
+        """Why this resource fails in its execution, if a fault wants it to.
+
+        Args:
+            resource_id: an AMI id or a container image's URI.
+            image: ARN of the image build version it belongs to.
+            region: where it is.
+        """
+        with self._lock:
+            for fault in self._faults.values():
+                if (
+                    fault.kind == "fail"
+                    and fault.concerns(resource=resource_id, image=image, region=region)
+                    and fault.strikes()
+                ):
+                    return fault.reason
+        return None
+
+    def hangs(self, image: str) -> bool:
+        """Whether executions of the image with this ARN make no progress."""
+        return any(fault.kind == "hang" and fault.concerns(image=image) for fault in self.all().values())
