@@ -1,0 +1,126 @@
+"""What clients asked, and what they were answered."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+from collections import Counter, deque
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+KEPT = 100_000
+"""How many requests are kept; the counts go on."""
+
+
+@dataclass
+class Request:
+    """One request. Neither headers nor answers are kept, for these carry credentials.
+
+    Attributes:
+        number: counted from 1 in the order of arrival, also across a clearing of the log.
+        time: when it arrived, by the emulator's clock.
+        service: as in the signature, such as ``ec2``.
+        operation: its name in the service's model; for S3 the HTTP method.
+        query, body: the parameters as they were sent, for Image Builder alone.
+        client: address and port.
+        status, error, request_id: what the service answered; None as long as it has not.
+        seconds: how long it took; None as long as it goes on.
+        answered: whether the client was sent an answer.
+        faults: the faults that struck it.
+    """
+
+    number: int
+    time: datetime
+    service: str
+    operation: str
+    query: dict[str, str]
+    body: bytes
+    client: str
+    status: int | None = None
+    error: str | None = None
+    request_id: str | None = None
+    seconds: float | None = None
+    answered: bool = False
+    faults: tuple[str, ...] = ()
+
+    @property
+    def parameters(self) -> Any:
+        """Query and JSON body together; ``{"body": text}`` for a body that is no JSON object."""
+        try:
+            body = json.loads(self.body or b"{}")
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            body = {"body": self.body.decode(errors="replace")}
+        return {**self.query, **body}
+
+    def as_json(self) -> dict[str, Any]:
+        """The request as ``/_emulator/requests`` shows it."""
+        return {
+            "number": self.number,
+            "time": self.time.isoformat(timespec="milliseconds"),
+            "service": self.service,
+            "operation": self.operation,
+            "parameters": self.parameters,
+            "client": self.client,
+            "status": self.status,
+            "error": self.error,
+            "request_id": self.request_id,
+            "seconds": self.seconds,
+            "answered": self.answered,
+            "faults": list(self.faults),
+        }
+
+
+class RequestLog:
+    """The last requests, and counts of all since the log was cleared; thread-safe.
+
+    Args:
+        kept: how many requests are kept.
+    """
+
+    def __init__(self, kept: int = KEPT) -> None:
+        self._requests: deque[Request] = deque(maxlen=kept)
+        self._counts: Counter[str] = Counter()
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+
+    def begin(
+        self, time: datetime, service: str, operation: str, query: dict[str, str], body: bytes, client: str
+    ) -> Request:
+        """Note a request on its arrival; whoever answers it fills in the rest."""
+        with self._lock:
+            request = Request(next(self._numbers), time, service, operation, query, body, client)
+            self._requests.append(request)
+            self._counts[f"{service}:{operation}"] += 1
+        return request
+
+    def all(self, operation: str | None = None, *, after: int = 0) -> list[Request]:
+        """The requests that are kept, oldest first.
+
+        Args:
+            operation: only of this operation, such as ``GetImage`` or ``ec2:DescribeImages``; all by default.
+            after: only those with a higher number.
+        """
+        service, _, name = (operation or "").rpartition(":")
+        with self._lock:
+            requests = list(self._requests)
+        return [
+            request
+            for request in requests
+            if request.number > after
+            and (not name or (request.service, request.operation) == (service or "imagebuilder", name))
+        ]
+
+    def counts(self) -> dict[str, int]:
+        """How many requests there were by ``service:operation``, those no longer kept too."""
+        with self._lock:
+            return dict(sorted(self._counts.items()))
+
+    def clear(self) -> None:
+        """Forget all requests and their counts."""
+        with self._lock:
+            self._requests.clear()
+            self._counts.clear()
