@@ -230,11 +230,11 @@ class Faults:
                 if fnmatchcase(service, fault.service) and fnmatchcase(operation, fault.operation) and fault.strikes()
             ]
 
-    def resource_failure(self, resource_id: str, *, image: str = "", region: str = "") -> str | None:
+    def resource_failure(self, resource: str, *, image: str = "", region: str = "") -> str | None:
         """Why this resource fails in its execution, if a fault wants it to.
 
         Args:
-            resource_id: an AMI id or a container image's URI.
+            resource: an AMI id or a container image's URI.
             image: ARN of the image build version it belongs to.
             region: where it is.
         """
@@ -242,12 +242,12 @@ class Faults:
             for fault in self._faults.values():
                 if (
                     fault.kind == "fail"
-                    and fault.concerns(resource=resource_id, image=image, region=region)
+                    and fault.concerns(resource=resource, image=image, region=region)
                     and fault.strikes()
                 ):
                     return fault.reason
         return None
 
-    def hangs(self, image: str) -> bool:
-        """Whether executions of the image with this ARN make no progress."""
-        return any(fault.kind == "hang" and fault.concerns(image=image) for fault in self.all().values())
+    def hangs(self, image_arn: str) -> bool:
+        """Whether executions of an image make no progress."""
+        return any(fault.kind == "hang" and fault.concerns(image=image_arn) for fault in self.all().values())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import re
 import socket
 import time
 import uuid
@@ -18,12 +17,11 @@ from xml.sax.saxutils import escape
 from .clock import Clock
 from .faults import AWAY, BROKEN, THROTTLED, Fault, Faults, error_statuses
 from .requestlog import Request, RequestLog
-from .shapes import operations
+from .urls import SERVICE, route, service_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-_SCOPE = re.compile(r"Credential=[^/]+/[^/]+/[^/]+/([\w-]+)/aws4_request")
 _MESSAGES = {THROTTLED: "Rate exceeded", BROKEN: "An internal error occurred", AWAY: "The service is unavailable"}
 _QUERY_ERRORS = {THROTTLED: (400, "Throttling"), BROKEN: (500, "InternalFailure"), AWAY: (503, "ServiceUnavailable")}
 _ELSEWHERE: dict[str, dict[str, tuple[int, str]]] = {
@@ -72,12 +70,11 @@ class Gate:
             ConnectionDropped: a fault wants the client to get no answer.
         """
         body = _body(environ)
-        service, operation, query = identify(environ, body)
-        ours = service == "imagebuilder"
-        # A presigned request carries its credentials in the query, and IAM and STS know of secrets in the body.
-        shown = {name: value for name, value in query.items() if ours and not name.lower().startswith("x-amz-")}
+        service, operation = identify(environ, body)
+        # Other services' parameters may be secrets: an identity for STS, a signature in the query for S3.
+        query, noted = (environ.get("QUERY_STRING", ""), body) if service == SERVICE else ("", b"")
         client = f"{environ.get('REMOTE_ADDR', '')}:{environ.get('REMOTE_PORT', '')}"
-        request = self._log.begin(self._clock.now(), service, operation, shown, body if ours else b"", client)
+        request = self._log.begin(self._clock.now(), service, operation, query, noted, client)
         begun = time.monotonic()
         try:
             answer = self._answer(request, environ)
@@ -107,32 +104,19 @@ class Gate:
         return answer
 
 
-def identify(environ: WSGIEnvironment, body: bytes) -> tuple[str, str, dict[str, str]]:
-    """A request's service, operation and query; the operation is the method and path where it is unknown."""
-    query = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
-    scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION") or f"Credential={query.get('X-Amz-Credential', '')}")
-    method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "/")
-    # Unsigned requests are those to STS with an identity of the web, and those written by hand.
-    service = scope[1] if scope else "sts" if path == "/" else "imagebuilder"
-    if service == "imagebuilder":
-        return service, _operation(method, path), query
+def identify(environ: WSGIEnvironment, body: bytes) -> tuple[str, str]:
+    """A request's service and operation; the method and path stand for an operation that is unknown."""
+    method, path, query = environ["REQUEST_METHOD"], environ["PATH_INFO"], environ.get("QUERY_STRING", "")
+    signed = service_of(environ.get("HTTP_AUTHORIZATION", ""))
+    action = dict(parse_qsl(body.decode(errors="replace")) or parse_qsl(query)).get("Action")
+    # Unsigned are requests to STS with an identity of the web, and to S3 with the signature in the query.
+    service = signed[0] if signed else "sts" if action else "s3"
+    if service == SERVICE:
+        operation, _ = route(method, path)
+        return service, operation.name if operation else f"{method} {path}"
     if service == "s3":
-        return service, method, query
-    target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
-    action = dict(parse_qsl(body.decode(errors="replace"))).get("Action") or query.get("Action")
-    return service, target or action or f"{method} {path}", query
-
-
-def _operation(method: str, path: str) -> str:
-    """The operation of Image Builder that has this path, such as ``/GetImage`` or ``/tags/{resourceArn}``."""
-    known = operations().get((method, path))
-    if known is None:
-        start = path[: path.find("/", 1) + 1]
-        templates = ((verb, uri, found) for (verb, uri), found in operations().items() if "{" in uri)
-        known = next(
-            (found for verb, uri, found in templates if verb == method and uri.partition("{")[0] == start), None
-        )
-    return known.name if known is not None else f"{method} {path}"
+        return service, method
+    return service, environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2] or action or f"{method} {path}"
 
 
 def _body(environ: WSGIEnvironment) -> bytes:
@@ -177,13 +161,13 @@ def _error(service: str, fault: Fault) -> Answer:
     message = f"{_MESSAGES.get(fault.error, fault.error)} (fault set in the emulator: {fault.text})"
     identity = str(uuid.uuid4())
     status, code = _ELSEWHERE.get(service, _QUERY_ERRORS).get(fault.error, (0, ""))
-    if service == "imagebuilder":
+    if service == SERVICE:
         status, code = error_statuses()[fault.error], fault.error
     headers = {"x-amzn-RequestId": identity, "x-amzn-errortype": code, "Content-Type": "text/xml"}
     inner = f"<Code>{code}</Code><Message>{escape(message)}</Message>"
-    if service in {"imagebuilder", "ecr"}:
+    if service in {SERVICE, "ecr"}:
         headers["Content-Type"] = "application/json"
-        text = json.dumps({"message": message} if service == "imagebuilder" else {"__type": code, "message": message})
+        text = json.dumps({"message": message} if service == SERVICE else {"__type": code, "message": message})
     elif service == "ec2":
         text = f"<Response><Errors><Error>{inner}</Error></Errors><RequestID>{identity}</RequestID></Response>"
     elif service == "s3":

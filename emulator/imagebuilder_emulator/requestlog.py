@@ -9,6 +9,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import parse_qsl
 
 KEPT = 100_000
 """How many requests are kept; the counts go on."""
@@ -35,7 +36,7 @@ class Request:
     time: datetime
     service: str
     operation: str
-    query: dict[str, str]
+    query: str
     body: bytes
     client: str
     status: int | None = None
@@ -54,7 +55,7 @@ class Request:
             body = None
         if not isinstance(body, dict):
             body = {"body": self.body.decode(errors="replace")}
-        return {**self.query, **body}
+        return {**dict(parse_qsl(self.query, keep_blank_values=True)), **body}
 
     def as_json(self) -> dict[str, Any]:
         """The request as ``/_emulator/requests`` shows it."""
@@ -87,9 +88,7 @@ class RequestLog:
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
 
-    def begin(
-        self, time: datetime, service: str, operation: str, query: dict[str, str], body: bytes, client: str
-    ) -> Request:
+    def begin(self, time: datetime, service: str, operation: str, query: str, body: bytes, client: str) -> Request:
         """Note a request on its arrival; whoever answers it fills in the rest."""
         with self._lock:
             request = Request(next(self._numbers), time, service, operation, query, body, client)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qs
 
 import botocore.session
 
@@ -29,8 +29,14 @@ def operations() -> Mapping[tuple[str, str], Any]:
     return {(model.http["method"], model.http["requestUri"].partition("?")[0]): model for model in models}
 
 
-def parse(operation: Any, query: str, body: bytes) -> dict[str, Any]:
+def parse(operation: Any, query: str, body: bytes, in_path: Mapping[str, str]) -> dict[str, Any]:
     """Read a request and check it against the operation's input shape.
+
+    Args:
+        operation: its model.
+        query: the URL's query.
+        body: JSON, or nothing.
+        in_path: the parameters in the URL's path, by the names that it has for them.
 
     Raises:
         InvalidRequestException: it is no JSON object, or a shape refuses it; all that is wrong is named.
@@ -41,12 +47,13 @@ def parse(operation: Any, query: str, body: bytes) -> dict[str, Any]:
         raise InvalidRequestException("The request body is not valid JSON") from None
     if not isinstance(parameters, dict):
         raise InvalidRequestException("The request body is not a JSON object")
-    shape, given = operation.input_shape, dict(parse_qsl(query, keep_blank_values=True))
+    shape, given = operation.input_shape, parse_qs(query, keep_blank_values=True)
     for name, member in shape.members.items():
-        if member.serialization.get("location") == "querystring":
-            key = member.serialization.get("name", name)
-            if key in given:
-                parameters[name] = given[key]
+        location, key = member.serialization.get("location"), member.serialization.get("name", name)
+        if location == "querystring" and key in given:
+            parameters[name] = given[key] if member.type_name == "list" else given[key][-1]
+        elif location == "uri" and key in in_path:
+            parameters[name] = in_path[key]
     problems = list(_problems(shape, parameters, ""))
     if problems:
         raise InvalidRequestException("; ".join(problems))

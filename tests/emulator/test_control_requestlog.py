@@ -11,7 +11,7 @@ NOON = datetime(2026, 1, 31, 12, 0, tzinfo=timezone.utc)
 
 
 def note(log: RequestLog, operation: str, service: str = "imagebuilder", body: bytes = b"") -> Request:
-    return log.begin(NOON, service, operation, {}, body, "127.0.0.1:50000")
+    return log.begin(NOON, service, operation, "", body, "127.0.0.1:50000")
 
 
 def test_requests_are_read_in_the_order_they_came() -> None:

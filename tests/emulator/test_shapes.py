@@ -23,9 +23,9 @@ def test_every_operation_has_its_route() -> None:
 def test_a_request_is_read() -> None:
     """Bodies, query strings and timestamps arrive as the shapes have them."""
     body = json.dumps({**GOOD, "updateAt": 1798761600}).encode()
-    assert parse(START, "", body) == {**GOOD, "updateAt": datetime(2027, 1, 1, tzinfo=timezone.utc)}
+    assert parse(START, "", body, {}) == {**GOOD, "updateAt": datetime(2027, 1, 1, tzinfo=timezone.utc)}
     get = operations()["GET", "/GetImage"]
-    assert parse(get, f"imageBuildVersionArn={ARN}", b"") == {"imageBuildVersionArn": ARN}
+    assert parse(get, f"imageBuildVersionArn={ARN}", b"", {}) == {"imageBuildVersionArn": ARN}
 
 
 @pytest.mark.parametrize(
@@ -53,5 +53,5 @@ def test_a_request_is_read() -> None:
 def test_a_request_is_refused(change: dict[str, Any], message: str) -> None:
     """Each thing that a shape refuses is named with its path, its value and what is allowed."""
     with pytest.raises(InvalidRequestException) as refusal:
-        parse(START, "", json.dumps({**GOOD, **change}).encode())
+        parse(START, "", json.dumps({**GOOD, **change}).encode(), {})
     assert str(refusal.value) == message

@@ -19,8 +19,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pulumi_imagebuilder.rules import Kind, check, request
 
-pytest.importorskip("imagebuilder_emulator.cli", reason="the emulator has no command yet")
-
 IMAGE = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.2.3/4"
 ROLE = "arn:aws:iam::123456789012:role/ImageLifecycle"
 SEED = f"""

@@ -1,0 +1,59 @@
+"""The command ``imagebuilder-emulator``."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from .clock import duration
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM or Ctrl-C; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="imagebuilder-emulator", description="EC2 Image Builder on this machine, with EC2, ECR, IAM, STS and S3."
+    )
+    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0, the default, takes a free one")
+    parser.add_argument("--seed", type=Path, metavar="FILE", help="roles and images to begin with, YAML or JSON")
+    parser.add_argument(
+        "--execution-time",
+        type=_duration,
+        default=timedelta(seconds=5),
+        metavar="TIME",
+        help="how long a lifecycle execution takes, as 5s (the default), 200ms or 1m",
+    )
+    options = parser.parse_args(arguments)
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+
+    # moto is slow to import: a mistake in the options is told before that.
+    from .models import ImageBuilderBackend
+    from .seed import SeedError, load, plant
+    from .server import Application, Server
+
+    backend = ImageBuilderBackend(execution_time=options.execution_time)
+    try:
+        if options.seed:
+            plant(load(options.seed), backend)
+        server = Server(Application(backend), options.port)
+    except (SeedError, OSError) as error:
+        print(f"imagebuilder-emulator: {error}", file=sys.stderr)
+        return 2
+    with server:
+        print(f"Listening on {server.url}", flush=True)
+        stop.wait()
+    return 0
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -1,0 +1,218 @@
+"""What executions do to moto's EC2 and ECR, and how they find the role in moto's IAM."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from urllib.parse import unquote
+
+from moto.ec2.models import ec2_backends
+from moto.ec2.models.amis import Ami as MotoAmi
+from moto.ec2.utils import random_ami_id
+from moto.ecr.models import ecr_backends
+from moto.iam.models import iam_backends
+from moto.moto_api._internal.models import moto_api_backend
+
+from .records import Ami, Container
+
+_UNIT_DAYS = {"DAYS": 1, "WEEKS": 7, "MONTHS": 30, "YEARS": 365}
+
+
+class EffectFailed(Exception):
+    """A resource could not be changed; the text is the reason that the execution lists."""
+
+
+class DistributedAmi(MotoAmi):
+    """moto's AMI with what Image Builder's lifecycle touches: deprecation, last launch, several snapshots."""
+
+    deprecation_time: str | None = None
+    last_launched_time: str | None = None
+    more_snapshots: tuple[Any, ...] = ()
+
+    @property
+    def block_device_mappings(self) -> list[dict[str, Any]]:
+        """One mapping for each snapshot."""
+        mappings: list[dict[str, Any]] = super().block_device_mappings
+        for place, snapshot in enumerate(self.more_snapshots):
+            ebs = {**mappings[0]["Ebs"], "SnapshotId": snapshot.id}
+            mappings.append({"DeviceName": f"/dev/sd{chr(ord('b') + place)}", "Ebs": ebs})
+        return mappings
+
+
+def reset() -> None:
+    """Empty moto: every service, account and region of this process."""
+    moto_api_backend.reset()
+
+
+def register_ami(
+    region: str,
+    account: str,
+    *,
+    name: str,
+    snapshots: int = 1,
+    public: bool = False,
+    shared_accounts: list[str] | None = None,
+    tags: dict[str, str] | None = None,
+    last_launched: datetime | None = None,
+    created: datetime | None = None,
+) -> Ami:
+    """Register an AMI with its snapshots in moto's EC2."""
+    backend = ec2_backends[account][region]
+    ami = DistributedAmi(
+        backend,
+        random_ami_id(),
+        name=name,
+        public=public,
+        root_device_type="ebs",
+        architecture="x86_64",
+        virtualization_type="hvm",
+        region_name=f"{region}a",
+        creation_date=created,
+        tags={"CreatedBy": "EC2 Image Builder", **(tags or {})},
+    )
+    extra = []
+    for _ in range(snapshots - 1):
+        volume = backend.create_volume(size=15, zone_name=f"{region}a")
+        extra.append(backend.create_snapshot(volume.id, f"Snapshot of {ami.id}", account, from_ami=ami.id))
+        backend.delete_volume(volume.id)
+    ami.more_snapshots = tuple(extra)
+    ami.launch_permissions += [{"UserId": user} for user in shared_accounts or []]
+    if last_launched:
+        ami.last_launched_time = _iso(last_launched)
+    backend.amis[ami.id] = ami
+    return Ami(ami.id, region, account)
+
+
+def push_container(container: Container) -> None:
+    """Put a container image into moto's ECR, with its repository where that is missing."""
+    backend = ecr_backends[container.account][container.region]
+    if container.repository not in backend.repositories:
+        backend.create_repository(container.repository, None, {"encryptionType": "AES256"}, None, "MUTABLE", [])
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+        "config": {"digest": f"sha256:{container.tag}"},
+        "layers": [],
+    }
+    backend.put_image(container.repository, json.dumps(manifest), container.tag)
+
+
+def ami_snapshots(ami: Ami) -> list[str]:
+    """The ids of an AMI's snapshots; none for an AMI that is gone."""
+    found = ec2_backends[ami.account][ami.region].amis.get(ami.id)
+    return [mapping["Ebs"]["SnapshotId"] for mapping in found.block_device_mappings] if found else []
+
+
+def excluded(ami: Ami, rules: dict[str, Any], now: datetime) -> str | None:
+    """Why an AMI is left out by the exclusion rules; None when it takes part."""
+    found = ec2_backends[ami.account][ami.region].amis.get(ami.id)
+    if found is None:
+        return None
+    if rules.get("isPublic") and found.is_public:
+        return "The AMI is public"
+    if ami.region in rules.get("regions", []):
+        return f"The AMI is in the excluded Region {ami.region}"
+    users = {permission.get("UserId") for permission in found.launch_permissions}
+    for account in rules.get("sharedAccounts", []):
+        if account in users:
+            return f"The AMI is shared with the excluded account {account}"
+    launched, within = getattr(found, "last_launched_time", None), rules.get("lastLaunched")
+    if launched and within:
+        limit = timedelta(days=within["value"] * _UNIT_DAYS[within["unit"]])
+        if now - datetime.fromisoformat(launched.replace("Z", "+00:00")) <= limit:
+            return f"The AMI was launched within the last {within['value']} {within['unit'].lower()}"
+    tags = {tag["key"]: tag["value"] for tag in found.get_tags()}
+    for key, value in rules.get("tagMap", {}).items():
+        if tags.get(key) == value:
+            return f"The AMI carries the excluded tag {key}={value}"
+    return None
+
+
+def set_deprecation(ami: Ami, at: datetime | None) -> None:
+    """Set, or take back, the time at which EC2 deprecates an AMI."""
+    _existing(ami).deprecation_time = _iso(at) if at else None
+
+
+def change_ami(ami: Ami, target: str, now: datetime) -> None:
+    """Deprecate, disable, restore or deregister an AMI.
+
+    Raises:
+        EffectFailed: the AMI is not there; for a deletion that is no failure.
+    """
+    backend = ec2_backends[ami.account][ami.region]
+    if target == "DELETED":
+        if ami.id in backend.amis:
+            backend.deregister_image(ami.id)
+        return
+    found = _existing(ami)
+    if target == "DEPRECATED":
+        found.deprecation_time = found.deprecation_time or _iso(now)
+    elif target == "DISABLED":
+        found.state = "disabled"
+        # A disabled AMI is private: accounts it was shared with lose it, and restoring does not share it again.
+        found.launch_permissions = []
+    else:
+        found.state, found.deprecation_time = "available", None
+
+
+def delete_snapshot(ami: Ami, snapshot_id: str) -> None:
+    """Delete a snapshot; one that is gone is no failure."""
+    ec2_backends[ami.account][ami.region].snapshots.pop(snapshot_id, None)
+
+
+def delete_container(container: Container) -> None:
+    """Remove a container image from its repository; one that is gone is no failure."""
+    backend = ecr_backends[container.account][container.region]
+    if container.repository in backend.repositories:
+        backend.batch_delete_image(container.repository, image_ids=[{"imageTag": container.tag}])
+
+
+def role_problem(role: str, account: str) -> str | None:
+    """Why Image Builder cannot assume an execution role; None when it can."""
+    name = role.rpartition("/")[2] if role.startswith("arn:") else role.rpartition("/")[2] or role
+    owner = role.split(":")[4] if role.startswith("arn:") else account
+    found = next((r for r in iam_backends[owner]["aws"].roles.values() if r.name == name), None)
+    if found is None:
+        return f"The execution role {role} does not exist"
+    document = found.assume_role_policy_document
+    statements = json.loads(unquote(document) if isinstance(document, str) else json.dumps(document)).get(
+        "Statement", []
+    )
+    for statement in [statements] if isinstance(statements, dict) else statements:
+        principal = statement.get("Principal", {})
+        services = principal.get("Service", []) if isinstance(principal, dict) else []
+        if statement.get("Effect") == "Allow" and "imagebuilder.amazonaws.com" in (
+            [services] if isinstance(services, str) else services
+        ):
+            return None
+    return f"The execution role {role} does not trust imagebuilder.amazonaws.com"
+
+
+def create_role(name: str, account: str) -> None:
+    """Create an execution role that trusts Image Builder in moto's IAM."""
+    backend = iam_backends[account]["aws"]
+    if any(role.name == name for role in backend.roles.values()):
+        return
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "imagebuilder.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+            }
+        ],
+    }
+    backend.create_role(name, json.dumps(trust), "/", None, "", [], "3600")
+
+
+def _existing(ami: Ami) -> Any:
+    found = ec2_backends[ami.account][ami.region].amis.get(ami.id)
+    if found is None:
+        raise EffectFailed(f"The AMI {ami.id} does not exist")
+    return found
+
+
+def _iso(at: datetime) -> str:
+    return at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")

@@ -1,0 +1,158 @@
+"""How executions run in time: step by step, each at the instant it is due, carried out when somebody looks."""
+
+from __future__ import annotations
+
+import heapq
+from datetime import datetime
+from typing import Protocol
+
+from . import effects
+from .records import Ami, Execution, Image, Impact
+
+
+class Troubles(Protocol):
+    """What a test may have ordered to go wrong."""
+
+    def resource_failure(self, resource: str, *, image: str, region: str) -> str | None:
+        """Why a resource is to fail; None when it is not."""
+
+    def hangs(self, image_arn: str) -> bool:
+        """Whether executions of an image go on without end."""
+
+
+class NoTroubles:
+    """Nothing goes wrong but by itself."""
+
+    def resource_failure(self, resource: str, *, image: str, region: str) -> str | None:
+        """Nothing fails."""
+        return None
+
+    def hangs(self, image_arn: str) -> bool:
+        """Nothing hangs."""
+        return False
+
+
+class Runner:
+    """Carries out the steps of executions.
+
+    Args:
+        images: the images by ARN; deleted ones are taken out.
+        executions: the executions by id.
+        troubles: what is to go wrong.
+    """
+
+    def __init__(
+        self, images: dict[str, Image], executions: dict[str, Execution], troubles: Troubles | None = None
+    ) -> None:
+        self._images = images
+        self._executions = executions
+        self._troubles = troubles or NoTroubles()
+        self._due: list[tuple[datetime, str]] = []
+
+    def schedule(self, execution: Execution) -> None:
+        """Note when an execution's next step is due."""
+        due = execution.due()
+        if due is not None:
+            heapq.heappush(self._due, (due, execution.id))
+
+    def advance(self, now: datetime) -> None:
+        """Carry out all steps that are due, in their order in time."""
+        hanging = []
+        while self._due and self._due[0][0] <= now:
+            due, execution_id = heapq.heappop(self._due)
+            execution = self._executions.get(execution_id)
+            if execution is None or execution.due() != due:
+                continue  # It was cancelled meanwhile, and noted again.
+            if execution.status == "IN_PROGRESS" and self._troubles.hangs(execution.image_arn):
+                hanging.append((due, execution_id))
+                continue
+            self._step(execution, due)
+            self.schedule(execution)
+        for entry in hanging:
+            heapq.heappush(self._due, entry)
+
+    def _step(self, execution: Execution, at: datetime) -> None:
+        if execution.status == "CANCELLING":
+            execution.status, execution.end = "CANCELLED", at
+            execution.reason = "The lifecycle execution was cancelled"
+        elif execution.status == "PENDING":
+            self._begin(execution, at)
+        else:
+            waiting = next((impact for impact in execution.impacts if impact.end is None), None)
+            if waiting is not None:
+                self._change(execution, waiting, at)
+            else:
+                self._finish(execution, at)
+
+    def _begin(self, execution: Execution, at: datetime) -> None:
+        image = self._images[execution.image_arn]
+        problem = effects.role_problem(execution.role, image.account) if execution.role else None
+        if problem:
+            execution.status, execution.reason, execution.end = "FAILED", problem, at
+            execution.record_status, execution.record_reason = "FAILED", problem
+            return
+        execution.status = "IN_PROGRESS"
+        resources = [*(image.amis if execution.includes & {"amis", "snapshots"} else [])]
+        execution.impacts = [Impact(resource, start=at) for resource in resources]
+        if "containers" in execution.includes:
+            execution.impacts += [Impact(container, start=at) for container in image.containers]
+
+    def _change(self, execution: Execution, impact: Impact, at: datetime) -> None:
+        resource = impact.resource
+        name = resource.id if isinstance(resource, Ami) else resource.uri
+        failure = self._troubles.resource_failure(name, image=execution.image_arn, region=resource.region)
+        impact.end = at
+        if failure:
+            impact.status, impact.reason = "FAILED", failure
+        elif isinstance(resource, Ami):
+            self._change_ami(execution, impact, resource, at)
+        else:
+            effects.delete_container(resource)
+            impact.status = "SUCCESS"
+
+    def _change_ami(self, execution: Execution, impact: Impact, ami: Ami, at: datetime) -> None:
+        reason = effects.excluded(ami, execution.exclusions, at)
+        if reason:
+            impact.status, impact.reason = "SKIPPED", reason
+            return
+        deletes_snapshots = execution.target == "DELETED" and "snapshots" in execution.includes
+        snapshots = effects.ami_snapshots(ami) if deletes_snapshots else []
+        try:
+            if "amis" in execution.includes:
+                effects.change_ami(ami, execution.target, at)
+        except effects.EffectFailed as problem:
+            impact.status, impact.reason = "FAILED", str(problem)
+            return
+        for snapshot in snapshots:
+            effects.delete_snapshot(ami, snapshot)
+            impact.snapshots.append({"snapshotId": snapshot, "state": {"status": "SUCCESS"}})
+        impact.status = "SUCCESS"
+
+    def _finish(self, execution: Execution, at: datetime) -> None:
+        image = self._images[execution.image_arn]
+        failed = sum(impact.status == "FAILED" for impact in execution.impacts)
+        skipped = sum(impact.status == "SKIPPED" for impact in execution.impacts)
+        execution.end = at
+        if failed:
+            # What was done stays done; the image record is left as it was.
+            execution.status = execution.record_status = "FAILED"
+            execution.reason = f"{failed} of {len(execution.impacts)} resources failed"
+            execution.record_reason = execution.reason
+            return
+        execution.status = execution.record_status = "SUCCESS"
+        if execution.target != "DELETED":
+            set_state(image, execution.target, at)
+        elif skipped:
+            execution.record_status = "SKIPPED"
+            execution.record_reason = f"The image record is kept: {skipped} resources were left out"
+        else:
+            del self._images[image.arn]
+
+
+def set_state(image: Image, target: str, at: datetime) -> None:
+    """Move an image record to a state."""
+    image.state = target
+    if target == "DEPRECATED":
+        image.deprecation_time = image.deprecation_time if image.deprecation_time else at
+    elif target == "AVAILABLE":
+        image.deprecation_time = None

@@ -1,0 +1,65 @@
+"""The rules of ``StartResourceStateUpdate`` that the shapes do not say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from .exceptions import InvalidRequestException
+from .records import SETTLED, Image
+
+SCHEDULED_FAR_AHEAD = timedelta(minutes=5)
+"""From this far ahead, a deprecation is scheduled as an execution; nearer than that it is immediate."""
+
+
+def check_request(request: Mapping[str, Any], now: datetime) -> None:
+    """Check what can be known without the image.
+
+    Raises:
+        InvalidRequestException: a rule refuses the request.
+    """
+    target, includes = request["state"].get("status"), included(request)
+    if target is None:
+        raise InvalidRequestException("Missing required parameter 'state.status'")
+    if "executionRole" in request and "includeResources" not in request:
+        raise InvalidRequestException("executionRole is only valid together with includeResources")
+    if "includeResources" in request and "executionRole" not in request:
+        raise InvalidRequestException("includeResources needs an executionRole")
+    for resource in ("snapshots", "containers"):
+        if resource in includes and target != "DELETED":
+            raise InvalidRequestException(f"includeResources.{resource} is only valid with the state DELETED")
+    if target == "DELETED" and not includes:
+        raise InvalidRequestException(
+            "The state DELETED must include underlying resources; use DeleteImage to remove the image record alone"
+        )
+    if "updateAt" in request:
+        if target != "DEPRECATED":
+            raise InvalidRequestException(f"updateAt is only valid with the state DEPRECATED, not with {target}")
+        if request["updateAt"] <= now:
+            raise InvalidRequestException("updateAt must be in the future")
+
+
+def check_image(request: Mapping[str, Any], image: Image) -> None:
+    """Check what the image has to say.
+
+    Raises:
+        InvalidRequestException: a rule refuses the request for this image.
+    """
+    target = request["state"]["status"]
+    if image.state not in SETTLED:
+        raise InvalidRequestException(f"The image is {image.state}; its state can be updated once that has ended")
+    if image.state in {"FAILED", "CANCELLED"} and target != "DELETED":
+        raise InvalidRequestException(f"The image is {image.state} and can only be moved to DELETED, not to {target}")
+    if image.type == "DOCKER" and target != "DELETED":
+        raise InvalidRequestException(f"Container images can only be moved to DELETED, not to {target}")
+
+
+def included(request: Mapping[str, Any]) -> frozenset[str]:
+    """The kinds of underlying resources that a request includes."""
+    return frozenset(kind for kind, wanted in request.get("includeResources", {}).items() if wanted)
+
+
+def is_asynchronous(request: Mapping[str, Any], now: datetime) -> bool:
+    """Whether the change is carried out by an execution."""
+    return bool(included(request)) or ("updateAt" in request and request["updateAt"] - now >= SCHEDULED_FAR_AHEAD)

@@ -1,0 +1,126 @@
+"""A seed file: the roles and images that are there when the emulator begins, in YAML or JSON."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date, datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from . import effects
+from .models import DEFAULT_ACCOUNT, ImageBuilderBackend
+from .records import Container, Image
+from .shapes import service_model
+
+_IMAGE_KEYS = {"arn", "type", "state", "date_created", "amis", "containers", "tags", "platform"}
+_AMI_KEYS = {"region", "snapshots", "public", "shared_accounts", "tags", "last_launched"}
+_CONTAINER_KEYS = {"region", "repository", "tag"}
+
+
+class SeedError(ValueError):
+    """A seed that cannot be read; the text says where and why."""
+
+
+def load(path: Path) -> Mapping[str, Any]:
+    """Read a seed file.
+
+    Raises:
+        SeedError: it cannot be opened, or is neither YAML nor JSON.
+    """
+    try:
+        return _object(yaml.safe_load(path.read_text(encoding="utf-8")) or {}, "the seed", {"roles", "images"})
+    except OSError as error:
+        raise SeedError(f"{path} cannot be read: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise SeedError(f"{path} is neither YAML nor JSON: {' '.join(str(error).split())}") from None
+
+
+def plant(seed: Mapping[str, Any], backend: ImageBuilderBackend) -> None:
+    """Create what a seed names.
+
+    Raises:
+        SeedError: a key or a value in it cannot be used.
+    """
+    _object(seed, "the seed", {"roles", "images"})
+    for role in seed.get("roles") or []:
+        effects.create_role(str(role), DEFAULT_ACCOUNT)
+    for place, entry in enumerate(seed.get("images") or []):
+        where = f"images[{place}]"
+        _plant_image(_object(entry, where, _IMAGE_KEYS), where, backend)
+
+
+def _plant_image(entry: Mapping[str, Any], where: str, backend: ImageBuilderBackend) -> None:
+    arn = str(entry.get("arn"))
+    model = service_model()
+    if not re.fullmatch(model.shape_for("ImageBuildVersionArn").metadata["pattern"], arn):
+        raise SeedError(f"{where}.arn: {arn!r} is not the ARN of an image build version")
+    kind = _one_of(entry.get("type", "AMI"), f"{where}.type", model.shape_for("ImageType").enum)
+    state = _one_of(entry.get("state", "AVAILABLE"), f"{where}.state", model.shape_for("ImageStatus").enum)
+    created = _time(entry.get("date_created"), f"{where}.date_created") or backend.clock.now()
+    image = Image(
+        arn=arn,
+        state=state,
+        type=kind,
+        date_created=created,
+        platform=str(entry.get("platform", "Linux")),
+        tags=dict(entry.get("tags") or {}),
+    )
+    if kind == "DOCKER":
+        for place, container in enumerate(entry.get("containers") or []):
+            _object(container, f"{where}.containers[{place}]", _CONTAINER_KEYS)
+            pushed = Container(
+                str(container.get("region", image.region)),
+                image.account,
+                str(container.get("repository", image.name)),
+                str(container.get("tag", f"{image.version}-{image.build}")),
+            )
+            effects.push_container(pushed)
+            image.containers.append(pushed)
+    else:
+        for place, ami in enumerate(entry.get("amis") or []):
+            spot = f"{where}.amis[{place}]"
+            _object(ami, spot, _AMI_KEYS)
+            image.amis.append(
+                effects.register_ami(
+                    str(ami.get("region", image.region)),
+                    image.account,
+                    name=f"{image.name}-{image.version}-{image.build}",
+                    snapshots=int(ami.get("snapshots", 1)),
+                    public=bool(ami.get("public", False)),
+                    shared_accounts=[str(account) for account in ami.get("shared_accounts") or []],
+                    tags={str(key): str(value) for key, value in (ami.get("tags") or {}).items()},
+                    last_launched=_time(ami.get("last_launched"), f"{spot}.last_launched"),
+                    created=created,
+                )
+            )
+    backend.add_image(image)
+
+
+def _object(value: Any, where: str, allowed: set[str]) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise SeedError(f"{where} must be an object, got {value!r}")
+    unknown = sorted(set(value) - allowed)
+    if unknown:
+        raise SeedError(f"{where} has an unknown key {unknown[0]!r}; known are {', '.join(sorted(allowed))}")
+    return value
+
+
+def _one_of(value: Any, where: str, allowed: list[str]) -> str:
+    if value not in allowed:
+        raise SeedError(f"{where}: {value!r} is not one of {', '.join(allowed)}")
+    return str(value)
+
+
+def _time(value: Any, where: str) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        if isinstance(value, date) and not isinstance(value, datetime):
+            value = datetime(value.year, value.month, value.day)
+        at = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).replace("Z", "+00:00"))
+    except ValueError:
+        raise SeedError(f"{where}: {value!r} is not a time such as 2026-01-31T00:00:00Z") from None
+    return at if at.tzinfo else at.replace(tzinfo=timezone.utc)

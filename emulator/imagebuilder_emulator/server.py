@@ -1,0 +1,111 @@
+"""One port for Image Builder and, from moto, EC2, ECR, IAM, STS and S3, told apart by the service in the signature."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any
+
+# moto's own AMIs are not this machine's business, and cost seconds.
+os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
+
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from .models import ImageBuilderBackend
+from .responses import ImageBuilderResponse
+from .urls import SERVICE, route, service_of
+
+WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+_HOSTS = {"127.0.0.1", "localhost", "[::1]"}
+
+
+class Application:
+    """The WSGI application.
+
+    Args:
+        backend: Image Builder's state.
+    """
+
+    def __init__(self, backend: ImageBuilderBackend) -> None:
+        self.backend = backend
+        # moto is not thread-safe, and neither are the models: one request at a time.
+        self.lock = threading.RLock()
+        self._moto = DomainDispatcherApplication(create_backend_app)
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer a request of any service, after whatever was due by now has been carried out."""
+        if not _is_local(environ.get("HTTP_HOST", "")):
+            # A page of another site that has its name point here (DNS rebinding) gets nothing.
+            start_response("403 Forbidden", [("Content-Type", "text/plain")])
+            return [b"This server answers on 127.0.0.1 and localhost only\n"]
+        with self.lock:
+            self.backend.advance()
+            signed = service_of(environ.get("HTTP_AUTHORIZATION", ""))
+            if signed and signed[0] == SERVICE:
+                return self._image_builder(environ, start_response, signed[1])
+            answer: Iterable[bytes] = self._moto(environ, start_response)
+            return list(answer)
+
+    def _image_builder(
+        self, environ: dict[str, Any], start_response: Callable[..., Any], region: str
+    ) -> Iterable[bytes]:
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        body = environ["wsgi.input"].read(length) if length else b""
+        operation, in_path = route(environ["REQUEST_METHOD"], environ["PATH_INFO"])
+        status, headers, answer = ImageBuilderResponse(self.backend, region).dispatch(
+            operation, environ.get("QUERY_STRING", ""), body, in_path
+        )
+        headers["Content-Length"] = str(len(answer))
+        start_response(f"{status} {'OK' if status == 200 else 'Error'}", list(headers.items()))
+        return [answer]
+
+
+def _is_local(host: str) -> bool:
+    name = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
+    # S3 puts the bucket before the host's name.
+    return name in _HOSTS or name.endswith(".localhost")
+
+
+class _Handler(MotoRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_request(self, *_: Any) -> None:
+        """Say nothing: the request log is where requests are told."""
+
+
+class Server:
+    """The emulator's HTTP server on 127.0.0.1, in threads of this process.
+
+    Args:
+        app: what to serve.
+        port: the port; 0 takes a free one.
+    """
+
+    def __init__(self, app: WSGIApp, port: int = 0) -> None:
+        self._server: BaseWSGIServer = make_server("127.0.0.1", port, app, threaded=True, request_handler=_Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, name="emulator", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Server:
+        """Begin to serve."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop serving and free the port."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()

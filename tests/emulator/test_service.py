@@ -1,0 +1,330 @@
+"""The emulator over HTTP, asked by boto3: what succeeds, what EC2 shows of it, and each refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from imagebuilder_emulator import effects
+from imagebuilder_emulator.clock import Clock
+from imagebuilder_emulator.models import ImageBuilderBackend
+from imagebuilder_emulator.seed import plant
+from imagebuilder_emulator.server import Application, Server
+
+WEB = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"
+BUILDING, BROKEN, DOCKER = (WEB.replace("web", name) for name in ("building", "broken", "docker"))
+SEED = {
+    "roles": ["ImageLifecycle"],
+    "images": [
+        {
+            "arn": WEB,
+            "amis": [
+                {"region": "us-east-1", "snapshots": 2},
+                {"region": "eu-west-1", "public": True, "tags": {"keep": "yes"}},
+                {"region": "us-west-2", "shared_accounts": ["111122223333"], "last_launched": "2026-05-01T00:00:00Z"},
+            ],
+        },
+        {"arn": BUILDING, "state": "BUILDING"},
+        {"arn": BROKEN, "state": "FAILED"},
+        {"arn": DOCKER, "type": "DOCKER", "containers": [{"region": "us-east-1", "repository": "app", "tag": "v1"}]},
+    ],
+}
+AMIS = {"executionRole": "ImageLifecycle", "includeResources": {"amis": True}}
+ALL = {"executionRole": "ImageLifecycle", "includeResources": {"amis": True, "snapshots": True}}
+
+
+class Emulated:
+    """A running emulator whose executions take ten seconds of its own time."""
+
+    def __init__(self, url: str, backend: ImageBuilderBackend) -> None:
+        self.url, self.backend, self.tokens = url, backend, 0
+        self.image_builder = self.client("imagebuilder")
+
+    def client(self, service: str, region: str = "us-east-1") -> Any:
+        return boto3.client(
+            service, region_name=region, endpoint_url=self.url, aws_access_key_id="a", aws_secret_access_key="b"
+        )
+
+    def start(self, arn: str = WEB, state: str = "DEPRECATED", **options: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = self.image_builder.start_resource_state_update(
+            resourceArn=arn, state={"status": state}, **options
+        )
+        return answer
+
+    def status(self, execution: dict[str, Any]) -> str:
+        answer = self.image_builder.get_lifecycle_execution(lifecycleExecutionId=execution["lifecycleExecutionId"])
+        status: str = answer["lifecycleExecution"]["state"]["status"]
+        return status
+
+    def resources(self, execution: dict[str, Any]) -> dict[str, tuple[str, str | None]]:
+        answer = self.image_builder.list_lifecycle_execution_resources(
+            lifecycleExecutionId=execution["lifecycleExecutionId"], parentResourceId=WEB
+        )
+        return {row["region"]: (row["state"]["status"], row["state"].get("reason")) for row in answer["resources"]}
+
+    def image_state(self, arn: str = WEB) -> str:
+        state: str = self.image_builder.get_image(imageBuildVersionArn=arn)["image"]["state"]["status"]
+        return state
+
+    def amis(self, region: str = "us-east-1") -> list[dict[str, Any]]:
+        images: list[dict[str, Any]] = self.client("ec2", region).describe_images(Owners=["self"])["Images"]
+        return images
+
+    def later(self, seconds: float = 10) -> None:
+        self.backend.clock.advance(timedelta(seconds=seconds))
+
+
+@pytest.fixture
+def emulated() -> Iterator[Emulated]:
+    effects.reset()
+    backend = ImageBuilderBackend(Clock(), timedelta(seconds=10))
+    plant(SEED, backend)
+    with Server(Application(backend)) as server:
+        yield Emulated(server.url, backend)
+
+
+def refusal(call: Callable[[], Any]) -> tuple[str, int, str]:
+    with pytest.raises(ClientError) as error:
+        call()
+    metadata = error.value.response["ResponseMetadata"]
+    assert metadata["RequestId"]
+    details = error.value.response["Error"]
+    return details["Code"], metadata["HTTPStatusCode"], details["Message"]
+
+
+def test_an_execution_runs_in_time(emulated: Emulated) -> None:
+    """PENDING, IN_PROGRESS with resource after resource, SUCCESS; the image record changes last."""
+    execution = emulated.start(**AMIS)
+    assert emulated.status(execution) == "PENDING"
+    emulated.later(4)
+    assert emulated.status(execution) == "IN_PROGRESS"
+    assert sorted(status for status, _ in emulated.resources(execution).values()) == [
+        "IN_PROGRESS",
+        "IN_PROGRESS",
+        "SUCCESS",
+    ]
+    assert emulated.image_state() == "AVAILABLE"
+    emulated.later(6)
+    assert emulated.status(execution) == "SUCCESS"
+    assert emulated.image_state() == "DEPRECATED"
+    assert emulated.amis()[0]["DeprecationTime"]
+
+
+def test_disabling_makes_private_and_restoring_does_not_share_again(emulated: Emulated) -> None:
+    """EC2 shows a disabled AMI as disabled and private; restoring leaves it private."""
+    emulated.start(state="DISABLED", **AMIS)
+    emulated.later()
+    assert [(ami["State"], ami["Public"]) for ami in emulated.amis("eu-west-1")] == [("disabled", False)]
+    emulated.start(state="AVAILABLE", **AMIS)
+    emulated.later()
+    assert [(ami["State"], ami["Public"]) for ami in emulated.amis("eu-west-1")] == [("available", False)]
+    assert emulated.image_state() == "AVAILABLE"
+
+
+def test_deleting_takes_amis_snapshots_and_the_record(emulated: Emulated) -> None:
+    """After DELETED, EC2 has neither AMIs nor snapshots, and the image is not found."""
+    emulated.start(state="DELETED", **ALL)
+    emulated.later()
+    for region in ("us-east-1", "eu-west-1", "us-west-2"):
+        assert emulated.amis(region) == []
+        assert emulated.client("ec2", region).describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
+    assert refusal(emulated.image_state) == ("ResourceNotFoundException", 404, f"The resource {WEB} was not found")
+
+
+def test_containers_leave_ecr(emulated: Emulated) -> None:
+    """A container image is taken out of its repository."""
+    ecr = emulated.client("ecr")
+    assert len(ecr.list_images(repositoryName="app")["imageIds"]) == 1
+    emulated.start(DOCKER, "DELETED", executionRole="ImageLifecycle", includeResources={"containers": True})
+    emulated.later()
+    assert ecr.list_images(repositoryName="app")["imageIds"] == []
+
+
+@pytest.mark.parametrize(
+    ("rules", "region", "reason"),
+    [
+        ({"isPublic": True}, "eu-west-1", "The AMI is public"),
+        ({"regions": ["us-east-1"]}, "us-east-1", "The AMI is in the excluded Region us-east-1"),
+        (
+            {"sharedAccounts": ["111122223333"]},
+            "us-west-2",
+            "The AMI is shared with the excluded account 111122223333",
+        ),
+        (
+            {"lastLaunched": {"value": 365, "unit": "YEARS"}},
+            "us-west-2",
+            "The AMI was launched within the last 365 years",
+        ),
+        ({"tagMap": {"keep": "yes"}}, "eu-west-1", "The AMI carries the excluded tag keep=yes"),
+    ],
+)
+def test_exclusion_rules(emulated: Emulated, rules: dict[str, Any], region: str, reason: str) -> None:
+    """Each rule is decided on the AMI's real attributes; a deletion that skips something keeps the record."""
+    execution = emulated.start(state="DELETED", exclusionRules={"amis": rules}, **ALL)
+    emulated.later()
+    assert emulated.status(execution) == "SUCCESS"
+    told = emulated.resources(execution)
+    assert told.pop(region) == ("SKIPPED", reason)
+    assert set(told.values()) == {("SUCCESS", None)}
+    assert len(emulated.amis(region)) == 1
+    assert emulated.image_state() == "AVAILABLE"
+
+
+@pytest.mark.parametrize(("role", "why"), [("Missing", "does not exist"), ("Stranger", "does not trust")])
+def test_a_role_that_cannot_be_assumed_fails_the_execution(emulated: Emulated, role: str, why: str) -> None:
+    """The execution ends as FAILED with the reason, and nothing is touched."""
+    trust = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"}}]}'
+    emulated.client("iam").create_role(RoleName="Stranger", AssumeRolePolicyDocument=trust)
+    execution = emulated.start(executionRole=role, includeResources={"amis": True})
+    emulated.later()
+    answer = emulated.image_builder.get_lifecycle_execution(lifecycleExecutionId=execution["lifecycleExecutionId"])
+    assert answer["lifecycleExecution"]["state"]["status"] == "FAILED"
+    assert answer["lifecycleExecution"]["state"]["reason"].startswith(f"The execution role {role} {why}")
+    assert emulated.image_state() == "AVAILABLE"
+
+
+def test_a_schedule_comes_true(emulated: Emulated) -> None:
+    """AMIs get their deprecation time at once, the execution stays PENDING, the record turns at that time."""
+    at = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(days=30)
+    execution = emulated.start(updateAt=at, **AMIS)
+    assert emulated.amis()[0]["DeprecationTime"] == at.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    emulated.later(86400)
+    assert (emulated.status(execution), emulated.image_state()) == ("PENDING", "AVAILABLE")
+    emulated.later(30 * 86400)
+    assert (emulated.status(execution), emulated.image_state()) == ("SUCCESS", "DEPRECATED")
+
+
+def test_cancelling_undoes_nothing(emulated: Emulated) -> None:
+    """What is done stays done; cancelling with the same token again is the same answer, an ended one is refused."""
+    execution = emulated.start(state="DISABLED", **AMIS)
+    emulated.later(4)
+    cancel = {"lifecycleExecutionId": execution["lifecycleExecutionId"], "clientToken": "t"}
+    emulated.image_builder.cancel_lifecycle_execution(**cancel)
+    assert emulated.status(execution) == "CANCELLING"
+    emulated.later(2)
+    assert (emulated.status(execution), emulated.image_state()) == ("CANCELLED", "AVAILABLE")
+    assert emulated.amis()[0]["State"] == "disabled"
+    emulated.image_builder.cancel_lifecycle_execution(**cancel)
+    code, status, message = refusal(
+        lambda: emulated.image_builder.cancel_lifecycle_execution(**{**cancel, "clientToken": "u"})
+    )
+    assert (code, status) == ("InvalidRequestException", 400)
+    assert message.endswith("has ended as CANCELLED and cannot be cancelled")
+
+
+def test_the_first_answer_again(emulated: Emulated) -> None:
+    """The same token starts nothing new, even when the image is gone; other parameters are a mismatch."""
+    first = emulated.start(state="DELETED", clientToken="t", **ALL)
+    emulated.later()
+    assert (
+        emulated.start(state="DELETED", clientToken="t", **ALL)["lifecycleExecutionId"]
+        == (first["lifecycleExecutionId"])
+    )
+    assert refusal(lambda: emulated.start(clientToken="t", **AMIS)) == (
+        "IdempotentParameterMismatchException",
+        400,
+        "The client token t was used before with other parameters",
+    )
+    assert len(emulated.backend.executions) == 1
+
+
+def test_one_at_a_time(emulated: Emulated) -> None:
+    """An image with an execution under way rejects another, naming it."""
+    execution = emulated.start(**AMIS)
+    assert refusal(lambda: emulated.start(state="DISABLED", **AMIS)) == (
+        "ResourceInUseException",
+        400,
+        f"The image {WEB} is in use by the lifecycle execution {execution['lifecycleExecutionId']}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ({"executionRole": "R"}, "executionRole is only valid together with includeResources"),
+        ({"includeResources": {"amis": True}}, "includeResources needs an executionRole"),
+        (ALL, "includeResources.snapshots is only valid with the state DELETED"),
+        (
+            {"executionRole": "R", "includeResources": {"containers": True}},
+            "includeResources.containers is only valid with the state DELETED",
+        ),
+        (
+            {"state": "DELETED"},
+            "The state DELETED must include underlying resources; use DeleteImage to remove the image record alone",
+        ),
+        (
+            {"state": "DISABLED", "updateAt": datetime(2100, 1, 1)},
+            "updateAt is only valid with the state DEPRECATED, not with DISABLED",
+        ),
+        ({"updateAt": datetime(2020, 1, 1)}, "updateAt must be in the future"),
+        ({"arn": BUILDING}, "The image is BUILDING; its state can be updated once that has ended"),
+        ({"arn": BROKEN}, "The image is FAILED and can only be moved to DELETED, not to DEPRECATED"),
+        ({"arn": DOCKER}, "Container images can only be moved to DELETED, not to DEPRECATED"),
+    ],
+)
+def test_refused_by_a_rule(emulated: Emulated, request_: dict[str, Any], message: str) -> None:
+    """Each rule of the service refuses with InvalidRequestException and says what is wrong."""
+    assert refusal(lambda: emulated.start(**request_)) == ("InvalidRequestException", 400, message)
+
+
+def test_lists_are_paged(emulated: Emulated) -> None:
+    """Pages follow their token; a token that was not handed out, or for something else, is refused."""
+    client = emulated.image_builder
+    pages = [client.list_image_build_versions(maxResults=3)]
+    pages.append(client.list_image_build_versions(maxResults=3, nextToken=pages[0]["nextToken"]))
+    names = [image["name"] for page in pages for image in page["imageSummaryList"]]
+    assert names == ["broken", "building", "docker", "web"]
+    assert "nextToken" not in pages[1]
+    for call in (
+        lambda: client.list_image_build_versions(nextToken="x"),
+        lambda: client.list_images(nextToken=pages[0]["nextToken"]),
+    ):
+        assert refusal(call)[0] == "InvalidPaginationTokenException"
+
+
+def test_images_are_created_listed_tagged_and_deleted(emulated: Emulated) -> None:
+    """CreateImage builds for a while and registers an AMI; tags and DeleteImage concern the record alone."""
+    client = emulated.image_builder
+    arn = client.create_image(
+        imageRecipeArn="arn:aws:imagebuilder:us-east-1:123456789012:image-recipe/web/1.0.0",
+        infrastructureConfigurationArn="arn:aws:imagebuilder:us-east-1:123456789012:infrastructure-configuration/web",
+    )["imageBuildVersionArn"]
+    assert arn == WEB.replace("/1.0.0/1", "/1.0.0/2")
+    assert emulated.image_state(arn) == "BUILDING"
+    emulated.later()
+    assert emulated.image_state(arn) == "AVAILABLE"
+    assert len(emulated.amis()) == 2
+    client.tag_resource(resourceArn=arn, tags={"a": "1", "b": "2"})
+    client.untag_resource(resourceArn=arn, tagKeys=["a"])
+    assert client.list_tags_for_resource(resourceArn=arn)["tags"] == {"b": "2"}
+    client.delete_image(imageBuildVersionArn=arn)
+    assert refusal(lambda: emulated.image_state(arn))[0] == "ResourceNotFoundException"
+    assert len(emulated.amis()) == 2
+
+
+def test_deprecated_versions_are_listed_when_asked_for(emulated: Emulated) -> None:
+    """ListImages leaves out versions with nothing but deprecated builds unless includeDeprecated is given."""
+    emulated.start()
+    client = emulated.image_builder
+    names = {image["name"] for image in client.list_images()["imageVersionList"]}
+    everything = {image["name"] for image in client.list_images(includeDeprecated=True)["imageVersionList"]}
+    assert everything - names == {"web"}
+
+
+def test_what_is_not_emulated_says_so(emulated: Emulated) -> None:
+    """Any other operation of the model answers with an error of the service's own form."""
+    assert refusal(emulated.image_builder.list_components) == (
+        "ClientException",
+        400,
+        "ListComponents is not emulated",
+    )
+
+
+def test_other_services_are_motos(emulated: Emulated) -> None:
+    """S3 and STS answer on the same port; an assumed role reaches its own account."""
+    emulated.client("s3").create_bucket(Bucket="state-of-a-stack")
+    assert emulated.client("sts").get_caller_identity()["Account"] == "123456789012"
