@@ -1,4 +1,4 @@
-.PHONY: help setup engine check test
+.PHONY: help setup engine demo check test
 .DEFAULT_GOAL := help
 
 VENV := .venv
@@ -7,7 +7,10 @@ BIN := $(VENV)/bin
 help: ## Show this help
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-setup: $(VENV)/.stamp ## Prepare .venv/
+# An installed pulumi is used as it is; else one is built.
+ENGINE := $(if $(shell command -v pulumi),,engine)
+
+setup: $(VENV)/.stamp $(ENGINE) ## Prepare .venv/ and, where no pulumi is installed, .engine/bin/
 
 $(VENV)/.stamp: pyproject.toml
 	python3 -m venv $(VENV)
@@ -17,7 +20,10 @@ $(VENV)/.stamp: pyproject.toml
 engine: .engine/bin/pulumi ## Build the pulumi program from Go modules, where none is installed
 
 .engine/bin/pulumi: engine/build.sh $(wildcard engine/*/go.mod)
-	engine/build.sh .engine/bin
+	@engine/build.sh .engine/bin
+
+demo: setup ## Change an image in a local Image Builder, with pulumi up
+	@$(BIN)/python engine/demo.py
 
 check: setup ## Lint, formatting and types
 	$(BIN)/ruff check .

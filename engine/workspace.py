@@ -1,0 +1,152 @@
+"""The real `pulumi` program and the local Image Builder, each in a folder and an environment of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+STACK = "local"
+
+
+def environment(folder: Path, endpoint: str) -> dict[str, str]:
+    """The environment of a run: the user's, without their Pulumi login and AWS settings.
+
+    Args:
+        folder: where Pulumi keeps its home and its state.
+        endpoint: the URL that stands for all AWS services.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PULUMI_"))}
+    for inner in ("home", "state"):
+        (folder / inner).mkdir(parents=True, exist_ok=True)
+    # An installed pulumi comes before the one in .engine/bin; its language host runs the first python on PATH.
+    path = [Path(sys.executable).parent, *os.get_exec_path(), ROOT / ".engine" / "bin"]
+    return {
+        **kept,
+        "PATH": os.pathsep.join(map(str, path)),
+        "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
+        "PULUMI_HOME": str(folder / "home"),
+        "PULUMI_CONFIG_PASSPHRASE": "local",
+        "PULUMI_SKIP_UPDATE_CHECK": "1",
+        # Else an installed pulumi-aws makes every run look for its plugin, used or not.
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "AKIALOCALIMAGEBUILDER",
+        "AWS_SECRET_ACCESS_KEY": "local-secret-of-nobody",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+
+
+class Workspace:
+    """A stack of one Pulumi program.
+
+    The project's `Pulumi.yaml` is copied, with `main` pointing back to the program: settings of the stack, which Pulumi
+    writes beside it, stay out of the project, and many stacks of one program can run side by side.
+
+    Args:
+        project: folder of the program's `Pulumi.yaml`.
+        folder: where Pulumi's home, state and stack settings are kept.
+        endpoint: the URL that stands for all AWS services.
+        settings: the stack's configuration, as `quickstart:imageArn`.
+
+    Raises:
+        RuntimeError: pulumi does not create the stack.
+    """
+
+    def __init__(self, project: Path, folder: Path, endpoint: str, settings: Mapping[str, str]) -> None:
+        self.environment = environment(folder, endpoint)
+        self.folder = folder / "project"
+        self.folder.mkdir()
+        about = yaml.safe_load((project / "Pulumi.yaml").read_text(encoding="utf-8"))
+        about["main"] = str((project / about.get("main", ".")).resolve())
+        (self.folder / "Pulumi.yaml").write_text(yaml.safe_dump(about), encoding="utf-8")
+        (self.folder / f"Pulumi.{STACK}.yaml").write_text(yaml.safe_dump({"config": dict(settings)}), encoding="utf-8")
+        self._ask("stack", "init", STACK, "--non-interactive")
+
+    def run(self, *arguments: str, show: bool = False, limit: float = 300) -> subprocess.CompletedProcess[str]:
+        """Run `pulumi` on this stack.
+
+        Args:
+            arguments: the command and its options.
+            show: whether a person follows it; else its output is kept.
+            limit: seconds until it is killed.
+
+        Raises:
+            subprocess.TimeoutExpired: it did not end in time.
+        """
+        with self.start(*arguments, show=show) as process:
+            try:
+                out, err = process.communicate(timeout=limit)
+            except BaseException:
+                if show:
+                    process.kill()
+                else:
+                    os.killpg(process.pid, signal.SIGKILL)
+                raise
+        return subprocess.CompletedProcess(arguments, process.returncode, out or "", err or "")
+
+    def start(self, *arguments: str, show: bool = False) -> subprocess.Popen[str]:
+        """Run `pulumi` on this stack without waiting for it; unseen runs lead a process group of their own."""
+        pipe = None if show else subprocess.PIPE
+        return subprocess.Popen(
+            ["pulumi", *arguments],  # noqa: S607
+            cwd=self.folder,
+            env=self.environment,
+            stdin=None if show else subprocess.DEVNULL,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+            start_new_session=not show,
+        )
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs."""
+        return dict(json.loads(self._ask("stack", "output", "--json")))
+
+    def state(self) -> dict[str, Any]:
+        """The stack's state as Pulumi keeps it."""
+        return dict(json.loads(self._ask("stack", "export")))
+
+    def _ask(self, *arguments: str) -> str:
+        answer = self.run(*arguments)
+        if answer.returncode:
+            raise RuntimeError(f"pulumi {' '.join(arguments)}: {answer.stderr.strip()}")
+        return answer.stdout
+
+
+@contextlib.contextmanager
+def emulator(seed: Path, execution_time: str = "5s") -> Iterator[str]:
+    """The local Image Builder in a process of its own; yields its URL.
+
+    Raises:
+        RuntimeError: it does not start.
+    """
+    command = Path(sys.executable).with_name("imagebuilder-emulator")
+    process = subprocess.Popen(
+        [command, "--seed", seed, "--execution-time", execution_time],
+        stdout=subprocess.PIPE,
+        text=True,
+        # Ctrl-C in a terminal is for the one that stops it in the end.
+        start_new_session=True,
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if not line.startswith("Listening on "):
+                raise RuntimeError("the emulator did not start")
+            yield line.removeprefix("Listening on ").strip()
+        finally:
+            process.terminate()
