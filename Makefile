@@ -31,4 +31,4 @@ check: setup ## Lint, formatting and types
 	$(BIN)/mypy
 
 test: check ## Run everything
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2

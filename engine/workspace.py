@@ -72,8 +72,14 @@ class Workspace:
         about = yaml.safe_load((project / "Pulumi.yaml").read_text(encoding="utf-8"))
         about["main"] = str((project / about.get("main", ".")).resolve())
         (self.folder / "Pulumi.yaml").write_text(yaml.safe_dump(about), encoding="utf-8")
-        (self.folder / f"Pulumi.{STACK}.yaml").write_text(yaml.safe_dump({"config": dict(settings)}), encoding="utf-8")
         self._ask("stack", "init", STACK, "--non-interactive")
+        self.configure(settings)
+
+    def configure(self, settings: Mapping[str, str]) -> None:
+        """Set the stack's configuration."""
+        path = self.folder / f"Pulumi.{STACK}.yaml"
+        kept = yaml.safe_load(path.read_text(encoding="utf-8"))
+        path.write_text(yaml.safe_dump({**kept, "config": dict(settings)}), encoding="utf-8")
 
     def run(self, *arguments: str, show: bool = False, limit: float = 300) -> subprocess.CompletedProcess[str]:
         """Run `pulumi` on this stack.
