@@ -96,10 +96,7 @@ class Workspace:
             try:
                 out, err = process.communicate(timeout=limit)
             except BaseException:
-                if show:
-                    process.kill()
-                else:
-                    os.killpg(process.pid, signal.SIGKILL)
+                _stop(process)
                 raise
         return subprocess.CompletedProcess(arguments, process.returncode, out or "", err or "")
 
@@ -130,6 +127,18 @@ class Workspace:
         if answer.returncode:
             raise RuntimeError(f"pulumi {' '.join(arguments)}: {answer.stderr.strip()}")
         return answer.stdout
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    """Stop pulumi. A second interrupt makes it end at once, and its plugins with it, as SIGKILL would not."""
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.5)
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 @contextlib.contextmanager

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import textwrap
 from collections.abc import Callable, Iterator
@@ -64,6 +67,17 @@ class Bench:
         found = [each for each in self.workspace.state()["deployment"]["resources"] if "dynamic" in each["type"]]
         assert len(found) == 1, json.dumps(found, indent=2)
         return dict(found[0])
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(tmp_path: Path) -> Iterator[None]:
+    """Kills what a killed engine left behind: its language host goes on for minutes."""
+    yield
+    home = f"PULUMI_HOME={tmp_path}/".encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if home in (process / "environ").read_bytes():
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 @pytest.fixture
