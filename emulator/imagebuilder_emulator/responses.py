@@ -222,7 +222,6 @@ def _record_impact(execution: Execution) -> Answer:
 
 def _impact(execution: Execution, impact: Impact) -> Answer:
     resource = impact.resource
-    is_ami = isinstance(resource, Ami)
     return {
         "accountId": resource.account,
         "resourceId": resource.id if isinstance(resource, Ami) else f"{resource.repository}:{resource.tag}",
@@ -230,7 +229,7 @@ def _impact(execution: Execution, impact: Impact) -> Answer:
         "action": {"name": _ACTIONS[execution.target]},
         "region": resource.region,
         "snapshots": impact.snapshots,
-        "imageUris": [] if is_ami else [resource.uri],  # type: ignore[union-attr]
+        "imageUris": [] if isinstance(resource, Ami) else [resource.uri],
         "startTime": impact.start,
         "endTime": impact.end,
     }

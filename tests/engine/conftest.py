@@ -93,14 +93,10 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 @pytest.fixture
 def example(tmp_path: Path) -> Iterator[Callable[[Path, Path, dict[str, str]], Bench]]:
     """Makes the stack of an example, with its project, its folder and its settings."""
-    stop: list[Any] = []
+    with contextlib.ExitStack() as running:
 
-    def make(project: Path, folder: Path, settings: dict[str, str]) -> Bench:
-        running = emulator(folder / "seed.yaml", "1s")
-        stop.append(running)
-        url = running.__enter__()
-        return Bench(Workspace(project, tmp_path, url, settings), url, None)
+        def make(project: Path, folder: Path, settings: dict[str, str]) -> Bench:
+            url = running.enter_context(emulator(folder / "seed.yaml", "1s"))
+            return Bench(Workspace(project, tmp_path, url, settings), url, None)
 
-    yield make
-    for running in stop:
-        running.__exit__(None, None, None)
+        yield make
