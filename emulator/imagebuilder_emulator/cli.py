@@ -27,6 +27,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="TIME",
         help="how long a lifecycle execution takes, as 5s (the default), 200ms or 1m",
     )
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="FAULT",
+        help="what goes wrong, as 'GetImage 503 first=2' or 'execution fail region=eu-west-1'; may be repeated",
+    )
+    parser.add_argument(
+        "--state",
+        type=Path,
+        metavar="FILE",
+        help="load this file if it is there, in place of the seed; save it at the end",
+    )
     options = parser.parse_args(arguments)
 
     stop = threading.Event()
@@ -34,20 +47,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
 
     # moto is slow to import: a mistake in the options is told before that.
-    from .models import ImageBuilderBackend
-    from .seed import SeedError, load, plant
-    from .server import Application, Server
+    from .emulator import Emulator
 
-    backend = ImageBuilderBackend(execution_time=options.execution_time)
     try:
-        if options.seed:
-            plant(load(options.seed), backend)
-        server = Server(Application(backend), options.port)
-    except (SeedError, OSError) as error:
+        emulator = Emulator(
+            options.seed,
+            execution_time=options.execution_time,
+            faults=options.fault,
+            state=options.state,
+            port=options.port,
+        )
+    except (ValueError, OSError) as error:
         print(f"imagebuilder-emulator: {error}", file=sys.stderr)
         return 2
-    with server:
-        print(f"Listening on {server.url}", flush=True)
+    with emulator:
+        print(f"Listening on {emulator.url}", flush=True)
         stop.wait()
     return 0
 

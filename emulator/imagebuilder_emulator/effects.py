@@ -56,12 +56,13 @@ def register_ami(
     tags: dict[str, str] | None = None,
     last_launched: datetime | None = None,
     created: datetime | None = None,
+    ami_id: str | None = None,
 ) -> Ami:
     """Register an AMI with its snapshots in moto's EC2."""
     backend = ec2_backends[account][region]
     ami = DistributedAmi(
         backend,
-        random_ami_id(),
+        ami_id or random_ami_id(),
         name=name,
         public=public,
         root_device_type="ebs",
@@ -161,6 +162,13 @@ def delete_snapshot(ami: Ami, snapshot_id: str) -> None:
     ec2_backends[ami.account][ami.region].snapshots.pop(snapshot_id, None)
 
 
+def is_there(container: Container) -> bool:
+    """Whether a container image is still in its repository."""
+    repositories = ecr_backends[container.account][container.region].repositories
+    found = repositories.get(container.repository)
+    return found is not None and any(container.tag in image.image_tags for image in found.images)
+
+
 def delete_container(container: Container) -> None:
     """Remove a container image from its repository; one that is gone is no failure."""
     backend = ecr_backends[container.account][container.region]
@@ -189,22 +197,20 @@ def role_problem(role: str, account: str) -> str | None:
     return f"The execution role {role} does not trust imagebuilder.amazonaws.com"
 
 
-def create_role(name: str, account: str) -> None:
-    """Create an execution role that trusts Image Builder in moto's IAM."""
+_TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "imagebuilder.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    ],
+}
+
+
+def create_role(name: str, account: str, *, path: str = "/", trust: str | None = None) -> None:
+    """Create an execution role in moto's IAM; it trusts Image Builder unless told otherwise."""
     backend = iam_backends[account]["aws"]
     if any(role.name == name for role in backend.roles.values()):
         return
-    trust = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": "imagebuilder.amazonaws.com"},
-                "Action": "sts:AssumeRole",
-            }
-        ],
-    }
-    backend.create_role(name, json.dumps(trust), "/", None, "", [], "3600")
+    backend.create_role(name, trust or json.dumps(_TRUST), path, None, "", [], "3600")
 
 
 def _existing(ami: Ami) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from collections import defaultdict
@@ -45,8 +46,8 @@ class ImageBuilderBackend:
         self.images: dict[str, Image] = {}
         self.executions: dict[str, Execution] = {}
         self._by_image: defaultdict[str, list[str]] = defaultdict(list)
-        self.tokens: dict[tuple[str, str], tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
-        """What was answered to each client token: by operation and token, the request and the answer."""
+        self.tokens: dict[tuple[str, str], tuple[str, Mapping[str, Any]]] = {}
+        """What was answered to each client token: by operation and token, the request as JSON text and the answer."""
         self.runner = Runner(self.images, self.executions, troubles)
 
     def advance(self) -> None:
@@ -226,15 +227,19 @@ class ImageBuilderBackend:
         known = self.tokens.get((operation, request["clientToken"]))
         if known is None:
             return None
-        if known[0] != request:
+        if known[0] != _text(request):
             raise IdempotentParameterMismatchException(
                 f"The client token {request['clientToken']} was used before with other parameters"
             )
         return known[1]
 
     def _remember(self, operation: str, request: Mapping[str, Any], answer: Mapping[str, Any]) -> Mapping[str, Any]:
-        self.tokens[operation, request["clientToken"]] = (request, answer)
+        self.tokens[operation, request["clientToken"]] = (_text(request), answer)
         return answer
+
+
+def _text(request: Mapping[str, Any]) -> str:
+    return json.dumps(request, sort_keys=True, default=datetime.isoformat)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

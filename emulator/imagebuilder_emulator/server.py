@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # moto's own AMIs are not this machine's business, and cost seconds.
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
@@ -22,12 +22,39 @@ from .models import ImageBuilderBackend
 from .responses import ImageBuilderResponse
 from .urls import SERVICE, route, service_of
 
-WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
 _HOSTS = {"127.0.0.1", "localhost", "[::1]"}
 
 
+class Entrance:
+    """Tells AWS requests from those to the control side, and turns away what does not come from this machine.
+
+    Args:
+        services: AWS.
+        control: the control side.
+    """
+
+    def __init__(self, services: WSGIApplication, control: WSGIApplication) -> None:
+        self._services, self._control = services, control
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Let a request in."""
+        # A page of another site that has its name point here (DNS rebinding), or that sends requests, gets nothing.
+        origin = environ.get("HTTP_ORIGIN")
+        if not _is_local(environ.get("HTTP_HOST", "")) or (origin and not _is_local(origin.partition("://")[2])):
+            start_response("403 Forbidden", [("Content-Type", "text/plain")])
+            return [b"This server answers on 127.0.0.1 and localhost only\n"]
+        path = environ["PATH_INFO"]
+        # A signed request may mean an S3 bucket of that name.
+        ours = path == "/console" and "HTTP_AUTHORIZATION" not in environ
+        app = self._control if ours or path.startswith("/_emulator/") else self._services
+        return app(environ, start_response)
+
+
 class Application:
-    """The WSGI application.
+    """The services as a WSGI application.
 
     Args:
         backend: Image Builder's state.
@@ -39,12 +66,8 @@ class Application:
         self.lock = threading.RLock()
         self._moto = DomainDispatcherApplication(create_backend_app)
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request of any service, after whatever was due by now has been carried out."""
-        if not _is_local(environ.get("HTTP_HOST", "")):
-            # A page of another site that has its name point here (DNS rebinding) gets nothing.
-            start_response("403 Forbidden", [("Content-Type", "text/plain")])
-            return [b"This server answers on 127.0.0.1 and localhost only\n"]
         with self.lock:
             self.backend.advance()
             signed = service_of(environ.get("HTTP_AUTHORIZATION", ""))
@@ -53,9 +76,7 @@ class Application:
             answer: Iterable[bytes] = self._moto(environ, start_response)
             return list(answer)
 
-    def _image_builder(
-        self, environ: dict[str, Any], start_response: Callable[..., Any], region: str
-    ) -> Iterable[bytes]:
+    def _image_builder(self, environ: WSGIEnvironment, start_response: StartResponse, region: str) -> Iterable[bytes]:
         length = int(environ.get("CONTENT_LENGTH") or 0)
         body = environ["wsgi.input"].read(length) if length else b""
         operation, in_path = route(environ["REQUEST_METHOD"], environ["PATH_INFO"])
@@ -88,7 +109,7 @@ class Server:
         port: the port; 0 takes a free one.
     """
 
-    def __init__(self, app: WSGIApp, port: int = 0) -> None:
+    def __init__(self, app: WSGIApplication, port: int = 0) -> None:
         self._server: BaseWSGIServer = make_server("127.0.0.1", port, app, threaded=True, request_handler=_Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, name="emulator", daemon=True)
 

@@ -1,0 +1,156 @@
+"""What a test or a person steers the emulator by: ``/_emulator/…``, JSON over HTTP.
+
+| path                           | methods                                                                         |
+| ------------------------------ | ------------------------------------------------------------------------------- |
+| ``/_emulator/clock``           | GET; POST ``{"advance": "90d"}`` or ``{"set": "2027-01-31T00:00:00Z"}``         |
+| ``/_emulator/faults``          | GET; POST (add) or PUT (replace all) ``["GetImage 503 first=2"]``; DELETE       |
+| ``/_emulator/faults/NUMBER``   | DELETE                                                                          |
+| ``/_emulator/requests``        | GET, with ``?operation=`` and ``?after=NUMBER``; DELETE                         |
+| ``/_emulator/requests/counts`` | GET                                                                             |
+| ``/_emulator/state``           | GET (save), PUT (load), DELETE (back to the seed)                               |
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.exceptions import BadRequest, HTTPException, NotFound, UnsupportedMediaType
+from werkzeug.routing import Map, Rule
+from werkzeug.wrappers import Request, Response
+
+from .clock import duration
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    from .emulator import Emulator
+
+
+class Control:
+    """The WSGI application.
+
+    Args:
+        emulator: what is steered.
+    """
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+        self._map = Map(
+            [
+                Rule(f"/_emulator/{path}", methods=[method], endpoint=endpoint)
+                for path, method, endpoint in (
+                    ("clock", "GET", self._clock),
+                    ("clock", "POST", self._move_clock),
+                    ("faults", "GET", self._faults),
+                    ("faults", "POST", self._add_faults),
+                    ("faults", "PUT", self._replace_faults),
+                    ("faults", "DELETE", self._clear_faults),
+                    ("faults/<int:number>", "DELETE", self._remove_fault),
+                    ("requests", "GET", self._requests),
+                    ("requests", "DELETE", self._clear_requests),
+                    ("requests/counts", "GET", self._counts),
+                    ("state", "GET", self._save),
+                    ("state", "PUT", self._load),
+                    ("state", "DELETE", self._reset),
+                )
+            ]
+        )
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer with JSON; a mistake is ``{"error": "…"}`` with status 400, 404, 405 or 415."""
+        request = Request(environ)
+        response: Response
+        try:
+            endpoint, arguments = self._map.bind_to_environ(environ).match()
+            answer: Callable[..., Any] = endpoint
+            response = _json(answer(request, **arguments))
+        except ValueError as error:
+            response = _json({"error": str(error)}, 400)
+        except HTTPException as error:
+            response = _json({"error": error.description}, error.code or 500)
+            if "Allow" in (headers := dict(error.get_headers(environ))):
+                response.headers["Allow"] = headers["Allow"]
+        return response(environ, start_response)
+
+    def _clock(self, request: Request) -> Any:
+        clock = self._emulator.clock
+        return {"now": clock.now().isoformat(), "offset_seconds": clock.offset.total_seconds()}
+
+    def _move_clock(self, request: Request) -> Any:
+        wanted = _body(request)
+        match wanted:
+            case {"advance": str(by), **rest} if not rest:
+                self._emulator.clock.advance(duration(by))
+            case {"set": str(to), **rest} if not rest:
+                self._emulator.clock.set(datetime.fromisoformat(to.replace("Z", "+00:00")))
+            case _:
+                raise BadRequest('expected {"advance": "90d"} or {"set": "2027-01-31T00:00:00Z"}')
+        return self._clock(request)
+
+    def _faults(self, request: Request) -> Any:
+        return [
+            {"number": number, "fault": fault.text, "calls": fault.calls, "hits": fault.hits}
+            for number, fault in self._emulator.faults.all().items()
+        ]
+
+    def _add_faults(self, request: Request) -> Any:
+        return {"numbers": self._emulator.faults.add(*_texts(request))}
+
+    def _replace_faults(self, request: Request) -> Any:
+        return {"numbers": self._emulator.faults.replace(*_texts(request))}
+
+    def _clear_faults(self, request: Request) -> Any:
+        self._emulator.faults.clear()
+        return []
+
+    def _remove_fault(self, request: Request, number: int) -> Any:
+        if not self._emulator.faults.remove(number):
+            raise NotFound(f"there is no fault {number}")
+        return self._faults(request)
+
+    def _requests(self, request: Request) -> Any:
+        after = request.args.get("after", 0, type=int)
+        found = self._emulator.requests.all(request.args.get("operation"), after=after)
+        return [each.as_json() for each in found]
+
+    def _clear_requests(self, request: Request) -> Any:
+        self._emulator.requests.clear()
+        return {}
+
+    def _counts(self, request: Request) -> Any:
+        return self._emulator.requests.counts()
+
+    def _save(self, request: Request) -> Any:
+        return self._emulator.save()
+
+    def _load(self, request: Request) -> Any:
+        self._emulator.load(_body(request))
+        return {}
+
+    def _reset(self, request: Request) -> Any:
+        self._emulator.reset()
+        return {}
+
+
+def _json(answer: Any, status: int = 200) -> Response:
+    return Response(json.dumps(answer) + "\n", status, mimetype="application/json")
+
+
+def _body(request: Request) -> Any:
+    if not request.is_json:
+        # A page of another site can send plain text without asking; JSON it cannot.
+        raise UnsupportedMediaType("send JSON, with Content-Type: application/json")
+    try:
+        return json.loads(request.get_data())
+    except ValueError:
+        raise BadRequest("the body is not valid JSON") from None
+
+
+def _texts(request: Request) -> list[str]:
+    texts = _body(request)
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise BadRequest('expected a list of faults, as ["GetImage 503 first=2"]')
+    return texts

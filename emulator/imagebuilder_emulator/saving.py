@@ -1,0 +1,225 @@
+"""The emulator's state as one JSON document, to save and to load.
+
+Saved are the clock, images, executions, client tokens, the AMIs, snapshots and containers under the images as EC2 and
+ECR have them, and the roles with their trust policies. Not saved is what else was put into moto: S3's buckets,
+policies of roles, AMIs and repositories that no image knows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import unquote
+
+import cattrs
+from cattrs.preconf.json import make_converter
+from moto.ec2.models import ec2_backends
+from moto.ec2.models.elastic_block_store import Snapshot
+from moto.iam.models import iam_backends
+
+from . import effects
+from .models import ImageBuilderBackend
+from .records import Ami, Container, Execution, Image
+
+FORMAT = 1
+"""Grows when a document of before can no longer be read."""
+
+
+class StateError(ValueError):
+    """A document that is no state of an emulator; the text says why."""
+
+
+@dataclass
+class SavedAmi:
+    """An AMI as EC2 has it."""
+
+    ami: Ami
+    name: str
+    created: datetime
+    state: str
+    launch_permissions: list[dict[str, str]]
+    tags: dict[str, str]
+    deprecation_time: str | None
+    last_launched_time: str | None
+    snapshots: list[str]
+
+
+@dataclass
+class SavedSnapshot:
+    """A snapshot as EC2 has it; its AMI may be gone."""
+
+    id: str
+    region: str
+    account: str
+    from_ami: str | None
+    description: str
+
+
+@dataclass
+class SavedRole:
+    """A role as IAM has it."""
+
+    account: str
+    name: str
+    path: str
+    trust: str
+
+
+@dataclass
+class SavedToken:
+    """What was answered to a client token."""
+
+    operation: str
+    token: str
+    request: str
+    answer: dict[str, Any]
+
+
+@dataclass
+class State:
+    """All that is saved."""
+
+    format: int
+    clock_offset_seconds: float = 0
+    images: list[Image] = field(default_factory=list)
+    executions: list[Execution] = field(default_factory=list)
+    tokens: list[SavedToken] = field(default_factory=list)
+    amis: list[SavedAmi] = field(default_factory=list)
+    snapshots: list[SavedSnapshot] = field(default_factory=list)
+    containers: list[Container] = field(default_factory=list)
+    roles: list[SavedRole] = field(default_factory=list)
+
+
+_converter = make_converter(forbid_extra_keys=True, detailed_validation=False)
+
+
+def save(backend: ImageBuilderBackend) -> dict[str, Any]:
+    """The state as a JSON document."""
+    accounts = {image.account for image in backend.images.values()} | set(iam_backends)
+    state = State(
+        format=FORMAT,
+        clock_offset_seconds=backend.clock.offset.total_seconds(),
+        images=list(backend.images.values()),
+        executions=list(backend.executions.values()),
+        tokens=[
+            SavedToken(operation, token, request, dict(answer))
+            for (operation, token), (request, answer) in backend.tokens.items()
+        ],
+        amis=[saved for ami in sorted(_amis(backend), key=lambda each: each.id) for saved in _saved_ami(ami)],
+        snapshots=[saved for account in sorted(set(ec2_backends)) for saved in _saved_snapshots(account)],
+        containers=sorted(filter(effects.is_there, _containers(backend)), key=lambda each: each.uri),
+        roles=[
+            SavedRole(account, role.name, role.path, _document(role.assume_role_policy_document))
+            for account in sorted(accounts)
+            for role in iam_backends[account]["aws"].roles.values()
+        ],
+    )
+    document: dict[str, Any] = _converter.unstructure(state)
+    return document
+
+
+def load(document: Mapping[str, Any], backend: ImageBuilderBackend) -> None:
+    """Fill an empty emulator from a document of `save`.
+
+    Raises:
+        StateError: the document is none; the emulator is still empty then.
+    """
+    if not isinstance(document, Mapping) or document.get("format") != FORMAT:
+        raise StateError(f"this is not a state of format {FORMAT}, as this emulator saves it")
+    try:
+        state = _converter.structure(document, State)
+        backend.clock.restore(timedelta(seconds=state.clock_offset_seconds))
+    except (cattrs.BaseValidationError, cattrs.ForbiddenExtraKeysError, TypeError, ValueError, KeyError) as error:
+        raise StateError(f"the state cannot be read: {type(error).__name__}: {error}") from None
+    for role in state.roles:
+        effects.create_role(role.name, role.account, path=role.path, trust=role.trust)
+    for snapshot in state.snapshots:
+        _restore_snapshot(snapshot)
+    for ami in state.amis:
+        _restore_ami(ami)
+    for container in state.containers:
+        effects.push_container(container)
+    for image in state.images:
+        backend.add_image(image)
+    for execution in state.executions:
+        backend.add_execution(execution)
+    for token in state.tokens:
+        backend.tokens[token.operation, token.token] = (token.request, token.answer)
+
+
+def _amis(backend: ImageBuilderBackend) -> set[Ami]:
+    """All AMIs that an image or an execution knows."""
+    under = {ami for image in backend.images.values() for ami in image.amis}
+    return under | {each for each in _touched(backend) if isinstance(each, Ami)}
+
+
+def _containers(backend: ImageBuilderBackend) -> set[Container]:
+    under = {container for image in backend.images.values() for container in image.containers}
+    return under | {each for each in _touched(backend) if isinstance(each, Container)}
+
+
+def _touched(backend: ImageBuilderBackend) -> Iterator[Ami | Container]:
+    for execution in backend.executions.values():
+        yield from (impact.resource for impact in execution.impacts)
+
+
+def _saved_ami(ami: Ami) -> Iterator[SavedAmi]:
+    """The AMI, if EC2 still has it."""
+    found = ec2_backends[ami.account][ami.region].amis.get(ami.id)
+    if isinstance(found, effects.DistributedAmi):
+        yield SavedAmi(
+            ami,
+            name=found.name or "",
+            created=found.creation_date,
+            state=found.state,
+            launch_permissions=list(found.launch_permissions),
+            tags={tag["key"]: tag["value"] for tag in found.get_tags()},
+            deprecation_time=found.deprecation_time,
+            last_launched_time=found.last_launched_time,
+            snapshots=effects.ami_snapshots(ami),
+        )
+
+
+def _restore_ami(saved: SavedAmi) -> None:
+    ami = saved.ami
+    backend = ec2_backends[ami.account][ami.region]
+    effects.register_ami(ami.region, ami.account, name=saved.name, ami_id=ami.id, created=saved.created)
+    found: Any = backend.amis[ami.id]
+    backend.snapshots.pop(found.ebs_snapshot.id)
+    found.ebs_snapshot, *more = [backend.snapshots.get(each) or _gone(backend, each) for each in saved.snapshots]
+    found.more_snapshots = tuple(more)
+    found.state, found.launch_permissions = saved.state, saved.launch_permissions
+    found.deprecation_time, found.last_launched_time = saved.deprecation_time, saved.last_launched_time
+    backend.tags[ami.id] = dict(saved.tags)
+
+
+def _saved_snapshots(account: str) -> Iterator[SavedSnapshot]:
+    """The snapshots of AMIs; EC2 is not asked for regions that nothing was put into."""
+    for region, backend in ec2_backends[account].items():
+        for snapshot in backend.snapshots.values():
+            if snapshot.from_ami:
+                yield SavedSnapshot(snapshot.id, region, account, snapshot.from_ami, snapshot.description)
+
+
+def _restore_snapshot(saved: SavedSnapshot) -> None:
+    backend = ec2_backends[saved.account][saved.region]
+    if saved.id not in backend.snapshots:
+        backend.snapshots[saved.id] = _snapshot(backend, saved.id, saved.description, saved.from_ami)
+
+
+def _snapshot(backend: Any, snapshot_id: str, description: str, from_ami: str | None) -> Any:
+    volume = backend.create_volume(size=15, zone_name=f"{backend.region_name}a")
+    backend.delete_volume(volume.id)
+    return Snapshot(backend, snapshot_id, volume, description, owner_id=backend.account_id, from_ami=from_ami)
+
+
+def _gone(backend: Any, snapshot_id: str) -> Any:
+    """A snapshot that an AMI still names though it was deleted."""
+    return _snapshot(backend, snapshot_id, "deleted", None)
+
+
+def _document(trust: Any) -> str:
+    return unquote(trust) if isinstance(trust, str) else json.dumps(trust)

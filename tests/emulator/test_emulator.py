@@ -1,0 +1,197 @@
+"""The emulator as a context manager, as a pytest fixture and as a command; its state in a file."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from imagebuilder_emulator.emulator import Emulator
+from imagebuilder_emulator.saving import StateError
+
+pytest_plugins = ["pytester"]
+
+ARN = "arn:aws:imagebuilder:us-east-1:123456789012:image/{}/1.0.0/1"
+SEED: dict[str, Any] = {
+    "roles": ["ImageLifecycle"],
+    "images": [
+        {
+            "arn": ARN.format("web"),
+            "amis": [
+                {"region": "us-east-1", "snapshots": 3, "tags": {"keep": "yes"}, "public": True},
+                {"region": "eu-west-1", "shared_accounts": ["111122223333"], "last_launched": "2026-05-01T00:00:00Z"},
+            ],
+        },
+        {"arn": ARN.format("app"), "type": "DOCKER", "containers": [{"region": "us-east-1"}]},
+        {"arn": ARN.format("old"), "amis": [{"region": "us-east-1"}]},
+    ],
+}
+AMIS = {"executionRole": "ImageLifecycle", "includeResources": {"amis": True}}
+
+
+def all_of_aws(emulator: Emulator) -> dict[str, Any]:
+    """What a client sees of everything that a state holds."""
+    image_builder = emulator.client("imagebuilder")
+    images = [
+        image_builder.get_image(imageBuildVersionArn=build["arn"])["image"]
+        for version in image_builder.list_images()["imageVersionList"]
+        for build in image_builder.list_image_build_versions(imageVersionArn=version["arn"])["imageSummaryList"]
+    ]
+    seen: dict[str, Any] = {"images": images, "executions": {}}
+    for image in images:
+        for each in image_builder.list_lifecycle_executions(resourceArn=image["arn"])["lifecycleExecutions"]:
+            found = image_builder.list_lifecycle_execution_resources(
+                lifecycleExecutionId=each["lifecycleExecutionId"], parentResourceId=image["arn"]
+            )
+            seen["executions"][each["lifecycleExecutionId"]] = (each, found["resources"])
+    for region in ("us-east-1", "eu-west-1"):
+        ec2 = emulator.client("ec2", region)
+        seen[region] = sorted(ec2.describe_images(Owners=["self"])["Images"], key=lambda image: image["ImageId"])
+        for image in seen[region]:
+            image["shared"] = ec2.describe_image_attribute(ImageId=image["ImageId"], Attribute="launchPermission")[
+                "LaunchPermissions"
+            ]
+        snapshots = ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
+        seen[f"snapshots {region}"] = sorted(each["SnapshotId"] for each in snapshots)
+    seen["containers"] = emulator.client("ecr").list_images(repositoryName="app")["imageIds"]
+    return seen
+
+
+def test_a_saved_state_is_the_same_when_it_is_loaded(tmp_path: Path) -> None:
+    """Images in all states, a running and a scheduled execution, AMIs as EC2 shows them, tokens, the moved clock."""
+    path = tmp_path / "state.json"
+    with Emulator(SEED, execution_time="1h", state=path) as emulator:
+        client = emulator.client("imagebuilder")
+        deleted = {**AMIS, "includeResources": {"amis": True}}
+        client.start_resource_state_update(resourceArn=ARN.format("old"), state={"status": "DELETED"}, **deleted)
+        emulator.clock.advance(timedelta(days=2))
+        asked = {"resourceArn": ARN.format("web"), "state": {"status": "DISABLED"}, "clientToken": "mine", **AMIS}
+        first = client.start_resource_state_update(**asked)["lifecycleExecutionId"]
+        emulator.clock.advance(timedelta(minutes=45))
+        before = all_of_aws(emulator)
+    assert json.loads(path.read_text())["format"] == 1
+    with Emulator({"images": []}, execution_time="1h", state=path) as emulator:
+        client = emulator.client("imagebuilder")
+        assert without_volumes(all_of_aws(emulator)) == without_volumes(before)
+        assert client.start_resource_state_update(**asked)["lifecycleExecutionId"] == first
+        emulator.clock.advance(timedelta(hours=1))
+        assert client.get_image(imageBuildVersionArn=ARN.format("web"))["image"]["state"]["status"] == "DISABLED"
+
+
+def without_volumes(seen: dict[str, Any]) -> Any:
+    """Without request ids and such: what the answers say."""
+    return json.loads(json.dumps(seen, default=str))
+
+
+def test_a_schedule_survives_in_a_file(tmp_path: Path) -> None:
+    """What is pending comes true in a later emulator."""
+    path = tmp_path / "state.json"
+    with Emulator(SEED, state=path) as emulator:
+        emulator.client("imagebuilder").start_resource_state_update(
+            resourceArn=ARN.format("web"),
+            state={"status": "DEPRECATED"},
+            updateAt=datetime.now(timezone.utc) + timedelta(days=30),
+        )
+    with Emulator(SEED, state=path) as emulator:
+        emulator.clock.advance(timedelta(days=31))
+        (image,) = (
+            each["image"]
+            for each in [emulator.client("imagebuilder").get_image(imageBuildVersionArn=ARN.format("web"))]
+        )
+        assert image["state"]["status"] == "DEPRECATED"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "{path} is not valid JSON"),
+        ("[]", "this is not a state of format 1, as this emulator saves it"),
+        ('{"format": 1, "images": [{}]}', None),
+        ('{"format": 1, "pictures": []}', None),
+    ],
+)
+def test_what_is_no_state_is_refused(tmp_path: Path, text: str, message: str | None) -> None:
+    """Before anything is served."""
+    path = tmp_path / "state.json"
+    path.write_text(text)
+    with pytest.raises(StateError) as refused:
+        Emulator(state=path)
+    expected = message or "the state cannot be read: "
+    assert str(refused.value).startswith(expected.replace("{path}", str(path)))
+
+
+def test_the_fixture_takes_the_markers_arguments(pytester: pytest.Pytester) -> None:
+    """One line in a conftest, a marker for what is not the default, a fresh emulator for each test."""
+    pytester.makeconftest('pytest_plugins = ["imagebuilder_emulator.pytest_plugin"]')
+    pytester.makepyfile(
+        f"""
+        import pytest
+
+        def test_empty(imagebuilder_emulator):
+            assert imagebuilder_emulator.client("imagebuilder").list_images()["imageVersionList"] == []
+
+        @pytest.mark.imagebuilder_emulator(seed={{"images": [{{"arn": "{ARN.format("web")}"}}]}})
+        def test_seeded(imagebuilder_emulator):
+            assert len(imagebuilder_emulator.client("imagebuilder").list_images()["imageVersionList"]) == 1
+            assert imagebuilder_emulator.requests.counts() == {{"imagebuilder:ListImages": 1}}
+        """
+    )
+    done = pytester.runpytest_subprocess("-p", "no:cacheprovider", "--strict-markers")
+    done.assert_outcomes(passed=2)
+
+
+@contextlib.contextmanager
+def command(*options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The command, running, with its first line."""
+    program = Path(sys.executable).with_name("imagebuilder-emulator")
+    with subprocess.Popen([program, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline(), process
+        finally:
+            process.kill()
+
+
+def test_the_command_serves_until_sigterm_and_saves(tmp_path: Path) -> None:
+    """It prints where it listens, has the faults it was given, and leaves the state file behind."""
+    seed, state = tmp_path / "seed.json", tmp_path / "state.json"
+    seed.write_text(json.dumps(SEED))
+    with command("--seed", str(seed), "--state", str(state), "--fault", "GetImage 503 share=0") as (line, process):
+        url = line.removeprefix("Listening on ").strip()
+        with urllib.request.urlopen(f"{url}/_emulator/faults") as answer:
+            assert [each["fault"] for each in json.load(answer)] == ["GetImage 503 share=0"]
+        client = boto3.client(
+            "imagebuilder", "us-east-1", endpoint_url=url, aws_access_key_id="a", aws_secret_access_key="b"
+        )
+        client.delete_image(imageBuildVersionArn=ARN.format("old"))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert [image["arn"] for image in json.loads(state.read_text())["images"]] == [ARN.format("web"), ARN.format("app")]
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--fault", "GetImage 600"], "imagebuilder-emulator: fault 'GetImage 600': '600' is no kind of fault; "),
+        (["--seed", "/nowhere.yaml"], "imagebuilder-emulator: /nowhere.yaml cannot be read: No such file or directory"),
+        (["--execution-time", "soon"], "argument --execution-time: 'soon' is not a length of time such as 5s"),
+    ],
+)
+def test_mistakes_on_the_command_line(options: list[str], line: str) -> None:
+    """One line and exit code 2."""
+    with command(*options) as (_, process):
+        _, told = process.communicate(timeout=30)
+        assert process.returncode == 2
+    assert line in told
+    assert "Traceback" not in told
