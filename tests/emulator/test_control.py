@@ -65,9 +65,8 @@ def test_a_scheduled_deprecation_comes_true_in_milliseconds(emulator: Emulator) 
 
 def test_faults_are_set_read_and_lifted(emulator: Emulator) -> None:
     """They strike what they name, and count what they have done."""
-    (first,) = ask(emulator, "POST", "_emulator/faults", ["GetImage error=ServiceUnavailableException nth=1"])[1][
-        "numbers"
-    ]
+    unavailable = "GetImage error=ServiceUnavailableException nth=1"
+    (first,) = ask(emulator, "POST", "_emulator/faults", [unavailable])[1]["numbers"]
     (other,) = ask(emulator, "POST", "_emulator/faults", ["ListImages 500"])[1]["numbers"]
     client = emulator.client("imagebuilder")
     client.get_image(imageBuildVersionArn=WEB)  # botocore tries a 503 again by itself
