@@ -8,14 +8,15 @@ import os
 import signal
 import subprocess
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 import yaml
-from workspace import ROOT, Workspace, emulator
+from imagebuilder_emulator.emulator import Emulator
+from workspace import ROOT, Workspace
 
 IMAGE = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"
 
@@ -23,9 +24,9 @@ IMAGE = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"
 class Bench:
     """One stack, one emulator, and a look at what each of them knows."""
 
-    def __init__(self, workspace: Workspace, url: str, program: Path | None) -> None:
+    def __init__(self, workspace: Workspace, emulator: Emulator, program: Path | None) -> None:
         self.workspace = workspace
-        self.url = url
+        self.emulator = emulator
         self._program = program
 
     def write(self, program: str) -> None:
@@ -44,15 +45,62 @@ class Bench:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 
+    def killed(self, when: Callable[[], Any], *, command: str = "up", only: str | None = None) -> str:
+        """Run a command and kill it as soon as something is so, then free the lock it leaves; returns what it printed.
+
+        Args:
+            when: what is to be so.
+            command: what to run.
+            only: a word in the command line of the one process to kill; by default the engine and all it started.
+        """
+        agreed = ("--yes", "--skip-preview", "--non-interactive", "--color", "never")
+        with self.workspace.start(command, *agreed) as run:
+            self.until(when)
+            if only is None:
+                os.killpg(run.pid, signal.SIGKILL)
+            else:
+                (victim,) = [pid for pid in self.processes() if only in self.command_line(pid)]
+                os.kill(victim, signal.SIGKILL)
+            out, err = run.communicate(timeout=60)
+            assert run.returncode != 0, out + err
+        if only is None:
+            assert self.workspace.run("cancel", "--yes", "--non-interactive").returncode == 0
+        return out + err
+
+    def processes(self) -> list[int]:
+        """The processes that work on this stack."""
+        home = f"PULUMI_HOME={self.workspace.environment['PULUMI_HOME']}".encode()
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if home in (process / "environ").read_bytes().split(b"\0"):
+                    found.append(int(process.name))
+        return found
+
+    def command_line(self, pid: int) -> str:
+        """How a process was started; empty for one that is gone."""
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            return ""
+
+    def until(self, what: Callable[[], Any], limit: float = 60) -> Any:
+        """Wait until something is so; what it is."""
+        end = time.monotonic() + limit
+        while time.monotonic() < end:
+            found = what()
+            if found:
+                return found
+            time.sleep(0.02)
+        raise AssertionError("it never came to be")
+
     def client(self, service: str, region: str = "us-east-1") -> Any:
         """A boto3 client of the emulator."""
-        return boto3.client(
-            service,
-            region_name=region,
-            endpoint_url=self.url,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
+        return self.emulator.client(service, region)
+
+    def asked(self, operation: str) -> int:
+        """How many calls of an operation of Image Builder have come in, answered or not."""
+        return len(self.emulator.requests.all(operation))
 
     def image_state(self, arn: str = IMAGE) -> str:
         """The image's state as the service has it."""
@@ -81,13 +129,29 @@ def nothing_left(tmp_path: Path) -> Iterator[None]:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    """A stack of an inline program, and an emulator seeded as for the quickstart."""
-    program = tmp_path / "program"
-    program.mkdir()
-    (program / "Pulumi.yaml").write_text(yaml.safe_dump({"name": "test", "runtime": "python"}), encoding="utf-8")
-    with emulator(ROOT / "examples" / "quickstart" / "seed.yaml", "1s") as url:
-        yield Bench(Workspace(program, tmp_path, url, {}), url, program / "__main__.py")
+def emulator() -> Iterator[Emulator]:
+    """The local Image Builder, seeded as for the quickstart; executions take a second."""
+    with Emulator(ROOT / "examples" / "quickstart" / "seed.yaml", execution_time="1s") as running:
+        yield running
+
+
+@pytest.fixture
+def make_bench(tmp_path: Path, emulator: Emulator) -> Callable[..., Bench]:
+    """Makes stacks of an inline program, by name."""
+
+    def make(name: str, **settings: str) -> Bench:
+        program = tmp_path / name / "program"
+        program.mkdir(parents=True)
+        (program / "Pulumi.yaml").write_text(yaml.safe_dump({"name": "test", "runtime": "python"}), encoding="utf-8")
+        return Bench(Workspace(program, tmp_path / name, emulator.url, settings), emulator, program / "__main__.py")
+
+    return make
+
+
+@pytest.fixture
+def bench(make_bench: Callable[..., Bench]) -> Bench:
+    """A stack of an inline program."""
+    return make_bench("bench")
 
 
 @pytest.fixture
@@ -96,7 +160,7 @@ def example(tmp_path: Path) -> Iterator[Callable[[Path, Path, dict[str, str]], B
     with contextlib.ExitStack() as running:
 
         def make(project: Path, folder: Path, settings: dict[str, str]) -> Bench:
-            url = running.enter_context(emulator(folder / "seed.yaml", "1s"))
-            return Bench(Workspace(project, tmp_path, url, settings), url, None)
+            emulator = running.enter_context(Emulator(folder / "seed.yaml", execution_time="1s"))
+            return Bench(Workspace(project, tmp_path, emulator.url, settings), emulator, None)
 
         yield make
