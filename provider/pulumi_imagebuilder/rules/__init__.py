@@ -15,6 +15,6 @@ from .findings import Failure
 from .kinds import Kind
 from .meaning import Changes, changes
 from .requests import request
-from .values import UNKNOWN
+from .values import UNKNOWN, foreign
 
-__all__ = ["UNKNOWN", "Changes", "Checked", "Failure", "ImageArn", "Kind", "changes", "check", "request"]
+__all__ = ["UNKNOWN", "Changes", "Checked", "Failure", "ImageArn", "Kind", "changes", "check", "foreign", "request"]

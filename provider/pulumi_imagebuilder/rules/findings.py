@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .values import UNKNOWN, shown
+from .values import UNKNOWN, printable, shown
 
 _SECRET = "[secret]"  # noqa: S105 - what stands for a secret
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -64,7 +64,7 @@ class Findings:
 
     def add(self, path: str, reason: str) -> None:
         """Note a failure of a property, if it has none yet."""
-        self._reasons.setdefault(path, reason)
+        self._reasons.setdefault(path, printable(reason))
 
     def invalid(self, path: str, value: Any, expected: str, *, problem: str = "is not valid", hint: Any = None) -> None:
         """Note that a value is not what is expected.

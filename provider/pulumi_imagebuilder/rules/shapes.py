@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from . import times, words
 from .findings import Findings, member, nearest
 from .model import members
-from .values import UNKNOWN, whole_numbers
+from .values import UNKNOWN, is_foreign, whole_numbers
 
 if TYPE_CHECKING:
     from botocore.model import ListShape, MapShape, Shape, StringShape, StructureShape
@@ -48,6 +48,8 @@ class Walker:
         """
         if value == UNKNOWN:
             return UNKNOWN
+        if is_foreign(value):
+            return self._invalid(path, value, shape)
         walk = self._walks.get(shape.type_name)
         return walk(value, shape, path) if walk else value
 
