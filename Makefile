@@ -25,10 +25,11 @@ engine: .engine/bin/pulumi ## Build the pulumi program from Go modules, where no
 demo: setup ## Change an image in a local Image Builder, with pulumi up
 	@$(BIN)/python engine/demo.py
 
-check: setup ## Lint, formatting and types
+check: setup ## Lint, formatting, types and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 test: check ## Run everything
 	$(BIN)/python -m pytest -n 2
