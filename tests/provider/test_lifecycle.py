@@ -293,3 +293,6 @@ def test_the_statuses_are_the_models() -> None:
     assert set(model.shape_for("LifecycleExecutionResourceStatus").enum) == (
         statuses.RESOURCE_UNFINISHED | statuses.RESOURCE_DONE
     )
+    assert set(model.shape_for("ImageStatus").enum) == (
+        statuses.IMAGE_SETTLED | statuses.IMAGE_UNSETTLED | {statuses.IMAGE_GONE}
+    )

@@ -9,8 +9,9 @@ provider's process alone.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pulumi.dynamic import (
     CheckFailure,
@@ -98,6 +99,15 @@ class ImageCleanupProvider(ImageBuilderProvider):
     """The life of an ``ImageCleanup``: a record that acts when it goes."""
 
     kind = rules.Kind.CLEANUP
+    _in_the_program: ClassVar[set[str]] = set()
+    """The images that the program declares a clean-up of in this run, which this process serves alone."""
+
+    def check(self, olds: Properties, news: Properties) -> CheckResult:
+        """Name every mistake that can be known before a call; hand back the inputs normalised."""
+        # The engine checks what a program declares; in a destroy it checks nothing, not even where it runs the program.
+        if isinstance(news.get("resource_arn"), str):
+            self._in_the_program.add(news["resource_arn"])
+        return super().check(olds, news)
 
     def diff(self, id_: str, olds: Properties, news: Properties) -> DiffResult:
         """Another image replaces; all else is only written down."""
@@ -106,19 +116,27 @@ class ImageCleanupProvider(ImageBuilderProvider):
 
     def create(self, props: Properties) -> CreateResult:
         """Write down what to delete one day; no call."""
-        return CreateResult(props["resource_arn"], dict(props))
+        # Of one image there may be a clean-up again later on, and what the one before it did is not its doing.
+        return CreateResult(props["resource_arn"], {**props, "__declared": str(time.time_ns())})
 
     def update(self, id_: str, olds: Properties, news: Properties) -> UpdateResult:
         """Write down what to delete one day; no call."""
-        return UpdateResult(dict(news))
+        return UpdateResult({**news, "__declared": olds.get("__declared")})
 
     def read(self, id_: str, props: Properties) -> ReadResult:
         """An image that is gone leaves nothing to clean up."""
         return ReadResult(id_, props) if self._host.image_exists(props) else ReadResult("", {})
 
     def delete(self, id_: str, props: Properties) -> None:
-        """Delete the image with what is under it, and wait until that has ended."""
-        self._host.clean_up(props)
+        """Delete the image with what is under it, and wait until that has ended.
+
+        Not where the program declares a clean-up of the same image still: then this one was renamed, or is left over
+        from a replacement that was taken back, and the image is not to go.
+        """
+        if props["resource_arn"] in self._in_the_program:
+            self._host.leave(props)
+        else:
+            self._host.clean_up(props)
 
 
 def recorded(inputs: Mapping[str, Any], record: Mapping[str, Any]) -> Properties:

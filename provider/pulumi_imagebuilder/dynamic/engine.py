@@ -26,13 +26,24 @@ class Engine:
 
     def show(self, urn: str, text: str) -> None:
         """Show text on a resource's row until other text takes its place."""
+        self._log(engine_pb2.INFO, urn, text, ephemeral=True)
+
+    def tell(self, urn: str, text: str) -> None:
+        """Tell something of a resource that stays to be read when the run has ended."""
+        self._log(engine_pb2.INFO, urn, text)
+
+    def warn(self, urn: str, text: str) -> None:
+        """Warn of something about a resource."""
+        self._log(engine_pb2.WARNING, urn, text)
+
+    def _log(self, severity: engine_pb2.LogSeverity.ValueType, urn: str, text: str, *, ephemeral: bool = False) -> None:
         if self._stub is None:
             return
-        request = engine_pb2.LogRequest(severity=engine_pb2.INFO, message=text, urn=urn, streamId=0, ephemeral=True)
+        request = engine_pb2.LogRequest(severity=severity, message=text, urn=urn, streamId=0, ephemeral=ephemeral)
         try:
             self._stub.Log(request, timeout=_ANSWER_TIMEOUT)
         except grpc.RpcError:
-            # Progress is a courtesy: an engine that is busy does not stop the work, one that is gone is `watch`'s.
+            # Text is a courtesy: an engine that is busy does not stop the work, one that is gone is `watch`'s.
             return
 
     def watch(self) -> None:

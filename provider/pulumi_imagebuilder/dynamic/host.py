@@ -22,6 +22,7 @@ T = TypeVar("T")
 DEFAULT_LIMIT = "60m"
 """The time limit of each operation without ``custom_timeouts``."""
 
+_MOST_NAMED = 10
 _TICK = 1.0
 """Seconds between two lines of progress."""
 
@@ -98,10 +99,34 @@ class Host:
         return image.state != lifecycle.IMAGE_GONE
 
     def clean_up(self, olds: Mapping[str, Any]) -> None:
-        """Delete the image with what is under it."""
+        """Delete the image with what is under it, and tell what was not deleted."""
         arn = olds["resource_arn"]
-        self._run(
-            olds, "delete", f"deleting image {arn}", lambda client: lifecycle.clean_up(rules.request(olds), client)
+        outcome = self._run(
+            olds,
+            "delete",
+            f"deleting image {arn}",
+            lambda client: lifecycle.clean_up(rules.request(olds), client, declared=olds.get("__declared")),
+        )
+        if outcome is None:
+            self._engine.warn(
+                olds.get("__urn", ""),
+                f"image {arn} is gone already, and no lifecycle execution deleted it: AMIs, snapshots or containers of "
+                "it that are still there are to be deleted by hand",
+            )
+        elif outcome.image.state != lifecycle.IMAGE_GONE:
+            skipped = [each for each in outcome.resources if each["status"] == "SKIPPED"]
+            named = ", ".join(f"{each['resource_id']} ({each['region']})" for each in skipped[:_MOST_NAMED])
+            more = f" and {len(skipped) - _MOST_NAMED} more" if len(skipped) > _MOST_NAMED else ""
+            self._engine.tell(
+                olds.get("__urn", ""),
+                f"the record of image {arn} is kept, for the exclusion rules left out {named}{more}",
+            )
+
+    def leave(self, olds: Mapping[str, Any]) -> None:
+        """Leave the image as it is, and say so."""
+        self._engine.tell(
+            olds.get("__urn", ""),
+            f"image {olds['resource_arn']} is left as it is: the program declares a clean-up of it still",
         )
 
     def _run(
@@ -111,7 +136,7 @@ class Host:
         asked: str,
         work: Callable[[lifecycle.ImageClient], Coroutine[Any, Any, T]],
     ) -> T:
-        progress = lifecycle.Progress(asked)
+        progress = lifecycle.Progress(asked, deleting=operation == "delete")
         client = lifecycle.ImageClient(self._service, resource["resource_arn"], progress)
         limit = seconds((resource.get("__timeouts") or {}).get(operation) or DEFAULT_LIMIT)
         try:

@@ -9,8 +9,9 @@
 """
 
 from .apply import Change, apply
+from .cleanup import clean_up
 from .client import ImageClient
-from .destroy import cancel, clean_up, restore
+from .destroy import cancel, restore
 from .progress import Progress
 from .record import RECORD_KEYS, Record, record, refresh
 from .records import Execution, Image, Outcome

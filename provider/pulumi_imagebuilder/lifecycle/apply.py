@@ -34,6 +34,7 @@ class Change:
         follows: the token of the change before this one, as the record has it; None for the first.
         superseded: the execution of the change before this one: it never answers for this one.
         own_schedule: a scheduled execution of the same resource, cancelled if it is in the way.
+        cancels_schedules: whether any scheduled execution that is in the way is cancelled.
         wait: whether to wait until the execution has ended. A scheduled one is never waited for.
     """
 
@@ -44,6 +45,7 @@ class Change:
     follows: str | None = None
     superseded: str | None = None
     own_schedule: str | None = None
+    cancels_schedules: bool = False
     wait: bool = True
 
     @property
@@ -153,7 +155,10 @@ async def _make_way(change: Change, client: ImageClient) -> None:
         # It has just ended, or is not listed yet.
         await asyncio.sleep(1)
         return
-    if in_the_way.id == change.own_schedule and in_the_way.status == "PENDING":
+    if in_the_way.status == "PENDING" and (
+        in_the_way.id == change.own_schedule
+        or (change.cancels_schedules and (await client.find_image()).deprecation_is_ahead)
+    ):
         await cancel_and_wait(client, in_the_way.id)
         return
     client.progress.in_the_way = in_the_way.id
@@ -229,5 +234,5 @@ def _failure(client: ImageClient, outcome: Outcome) -> str:
     parts = [f"{client.progress.asked}: lifecycle execution {execution.id} ended as {execution.status}: {reason}"]
     if failed:
         parts.append(f"failed: {failed}")
-    parts.append("mend the cause and run `pulumi up` again, which starts a new one")
+    parts.append(f"mend the cause and run {client.progress.command} again, which starts a new one")
     return "; ".join(parts)

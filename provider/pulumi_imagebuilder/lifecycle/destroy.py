@@ -1,4 +1,4 @@
-"""What happens when a state update or a clean-up leaves the program."""
+"""What happens when a state update leaves the program."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 from .apply import Change, apply
 from .client import ImageClient
-from .records import Outcome
 from .statuses import IMAGE_GONE
 from .waiting import cancel_and_wait
 
@@ -40,25 +39,3 @@ async def restore(recorded: Mapping[str, Any], request: Mapping[str, Any], clien
     undo = {name: value for name, value in request.items() if name != "updateAt"}
     undo["state"] = {"status": "AVAILABLE"}
     await apply(Change(client.arn, undo, follows=recorded.get("client_token")), client)
-
-
-async def clean_up(request: Mapping[str, Any], client: ImageClient) -> Outcome | None:
-    """Delete an image with what is under it, and wait until that has ended; one that is gone already is success.
-
-    Args:
-        request: role, exclusion rules and included resources; left out, these follow from the image's type.
-        client: the image's client.
-
-    Returns:
-        How it went; None where there was nothing left to delete.
-
-    Raises:
-        ExecutionFailed: the deleting execution failed.
-        ServiceRefused: the service refused.
-    """
-    image = await client.find_image()
-    if image.state == IMAGE_GONE:
-        return None
-    included = {"containers": True} if image.type == "DOCKER" else {"amis": True, "snapshots": True}
-    deletion = {"includeResources": included, **request, "state": {"status": IMAGE_GONE}}
-    return await apply(Change(client.arn, deletion), client)

@@ -17,14 +17,17 @@ class Progress:
 
     Args:
         asked: what is being done, as errors begin: ``changing arn:… to DISABLED``.
+        deleting: whether it is part of a deletion, which `up` goes on with as well as `destroy`.
         now: a monotonic clock, in seconds.
     """
 
     asked: str
+    deleting: bool = False
     now: Callable[[], float] = time.monotonic
     status: str = "STARTING"
     execution_id: str | None = None
     in_the_way: str | None = None
+    unsettled: str | None = None
     note: str | None = None
     _resources: tuple[int, int, bool] = (0, 0, False)
     _began: float = field(init=False)
@@ -37,6 +40,11 @@ class Progress:
         """Seconds since the work began."""
         return self.now() - self._began
 
+    @property
+    def command(self) -> str:
+        """What a person is told to run again."""
+        return "the same command" if self.deleting else "`pulumi up`"
+
     def saw(self, status: str, resources: Sequence[dict[str, Any]], *, more: bool) -> None:
         """Take in what a poll showed; ``more`` when the execution has more resources than were read."""
         done = sum(resource["status"] in RESOURCE_DONE for resource in resources)
@@ -48,20 +56,27 @@ class Progress:
         counted = f", {done} of {total}{'+' if more else ''} resources" if total else ""
         noted = f" ({self.note})" if self.note else ""
         waiting = f"waiting for {self.in_the_way} of the same image to end: " if self.in_the_way else ""
+        if self.unsettled:
+            return f"waiting for the image to be built: {self.unsettled} {clock(self.elapsed)}{noted}"
         return f"{waiting}{self.status} {clock(self.elapsed)}{counted}{noted}"
 
     def out_of_time(self, limit: float) -> str:
         """What to say when the time limit, in seconds, has run out: what goes on, and what the next run will do."""
         told = f"{self.asked}: the time limit of {clock(limit)} ran out"
         longer = "or give it longer with custom_timeouts"
+        next_run = self.command if self.deleting else f"the next {self.command}"
+        if self.unsettled:
+            return (
+                f"{told} while the image was still {self.unsettled}: "
+                f"run {self.command} again once it is built, {longer}"
+            )
         if self.in_the_way:
             return f"{told} while waiting for lifecycle execution {self.in_the_way}, which has the image in use: " + (
-                f"run `pulumi up` again once it has ended, {longer}"
+                f"run {self.command} again once it has ended, {longer}"
             )
         if self.execution_id:
-            return (
-                f"{told} while lifecycle execution {self.execution_id} was {self.status}: it goes on, and the next "
-                + (f"`pulumi up` goes on waiting for it; {longer}")
+            return f"{told} while lifecycle execution {self.execution_id} was {self.status}: it goes on, and " + (
+                f"{next_run} goes on waiting for it; {longer}"
             )
         last = f" ({self.note})" if self.note else ""
-        return f"{told} before the service answered{last}: the next `pulumi up` goes on from here"
+        return f"{told} before the service answered{last}: {next_run} goes on from here"

@@ -24,6 +24,11 @@ class Image:
     deprecation_time: str | None = None
     lifecycle_execution_id: str | None = None
 
+    @property
+    def deprecation_is_ahead(self) -> bool:
+        """Whether it is to be deprecated at a time to come."""
+        return self.deprecation_time is not None and self.deprecation_time > str(instant(datetime.now(timezone.utc)))
+
     @classmethod
     def parse(cls, image: Mapping[str, Any]) -> Image:
         """Read the ``image`` of an answer."""

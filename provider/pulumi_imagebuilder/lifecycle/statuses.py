@@ -10,5 +10,9 @@ EXECUTION_ENDED_BADLY = frozenset({"FAILED", "CANCELLED"})
 RESOURCE_UNFINISHED = frozenset({"IN_PROGRESS"})
 RESOURCE_DONE = frozenset({"SUCCESS", "SKIPPED", "FAILED"})
 
+IMAGE_SETTLED = frozenset({"AVAILABLE", "DEPRECATED", "DISABLED", "FAILED", "CANCELLED"})
+IMAGE_UNSETTLED = frozenset({"PENDING", "CREATING", "BUILDING", "TESTING", "DISTRIBUTING", "INTEGRATING"})
+"""Of an image that is being built: the service refuses to change its state until that has ended."""
+
 IMAGE_GONE = "DELETED"
 """The state of an image record that is no longer there: some answers still name it, most say it is not found."""
