@@ -1,17 +1,15 @@
-"""What executions do to moto's EC2 and ECR, and how they find the role in moto's IAM."""
+"""What executions do to moto's EC2 and ECR."""
 
 from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta, timezone
 from typing import Any
-from urllib.parse import unquote
 
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.amis import Ami as MotoAmi
 from moto.ec2.utils import random_ami_id
 from moto.ecr.models import ecr_backends
-from moto.iam.models import iam_backends
 from moto.moto_api._internal.models import moto_api_backend
 
 from .records import Ami, Container
@@ -158,8 +156,15 @@ def change_ami(ami: Ami, target: str, now: datetime) -> None:
 
 
 def delete_snapshot(ami: Ami, snapshot_id: str) -> None:
-    """Delete a snapshot; one that is gone is no failure."""
-    ec2_backends[ami.account][ami.region].snapshots.pop(snapshot_id, None)
+    """Delete a snapshot; one that is gone is no failure.
+
+    Raises:
+        EffectFailed: its AMI is still registered.
+    """
+    backend = ec2_backends[ami.account][ami.region]
+    if ami.id in backend.amis:
+        raise EffectFailed(f"The snapshot {snapshot_id} is in use by the AMI {ami.id}")
+    backend.snapshots.pop(snapshot_id, None)
 
 
 def is_there(container: Container) -> bool:
@@ -174,43 +179,6 @@ def delete_container(container: Container) -> None:
     backend = ecr_backends[container.account][container.region]
     if container.repository in backend.repositories:
         backend.batch_delete_image(container.repository, image_ids=[{"imageTag": container.tag}])
-
-
-def role_problem(role: str, account: str) -> str | None:
-    """Why Image Builder cannot assume an execution role; None when it can."""
-    name = role.rpartition("/")[2] if role.startswith("arn:") else role.rpartition("/")[2] or role
-    owner = role.split(":")[4] if role.startswith("arn:") else account
-    found = next((r for r in iam_backends[owner]["aws"].roles.values() if r.name == name), None)
-    if found is None:
-        return f"The execution role {role} does not exist"
-    document = found.assume_role_policy_document
-    statements = json.loads(unquote(document) if isinstance(document, str) else json.dumps(document)).get(
-        "Statement", []
-    )
-    for statement in [statements] if isinstance(statements, dict) else statements:
-        principal = statement.get("Principal", {})
-        services = principal.get("Service", []) if isinstance(principal, dict) else []
-        if statement.get("Effect") == "Allow" and "imagebuilder.amazonaws.com" in (
-            [services] if isinstance(services, str) else services
-        ):
-            return None
-    return f"The execution role {role} does not trust imagebuilder.amazonaws.com"
-
-
-_TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {"Effect": "Allow", "Principal": {"Service": "imagebuilder.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    ],
-}
-
-
-def create_role(name: str, account: str, *, path: str = "/", trust: str | None = None) -> None:
-    """Create an execution role in moto's IAM; it trusts Image Builder unless told otherwise."""
-    backend = iam_backends[account]["aws"]
-    if any(role.name == name for role in backend.roles.values()):
-        return
-    backend.create_role(name, trust or json.dumps(_TRUST), path, None, "", [], "3600")
 
 
 def _existing(ami: Ami) -> Any:

@@ -30,6 +30,12 @@ class InvalidRequestException(ImageBuilderError):
     code, status = "InvalidRequestException", 400
 
 
+class InvalidParameterException(ImageBuilderError):
+    """What the tagging operations answer where others answer `InvalidRequestException`."""
+
+    code, status = "InvalidParameterException", 400
+
+
 class InvalidPaginationTokenException(ImageBuilderError):
     """A ``nextToken`` that was not handed out for this request."""
 
@@ -40,6 +46,12 @@ class ResourceInUseException(ImageBuilderError):
     """The image has an execution under way."""
 
     code, status = "ResourceInUseException", 400
+
+
+class ResourceDependencyException(ImageBuilderError):
+    """Something depends on the image, so that it cannot be deleted."""
+
+    code, status = "ResourceDependencyException", 400
 
 
 class IdempotentParameterMismatchException(ImageBuilderError):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import MutableMapping
 from datetime import datetime
 from typing import Protocol
 
-from . import effects
+from . import effects, roles
 from .records import Ami, Execution, Image, Impact
 
 
@@ -42,7 +43,7 @@ class Runner:
     """
 
     def __init__(
-        self, images: dict[str, Image], executions: dict[str, Execution], troubles: Troubles | None = None
+        self, images: MutableMapping[str, Image], executions: dict[str, Execution], troubles: Troubles | None = None
     ) -> None:
         self._images = images
         self._executions = executions
@@ -73,8 +74,7 @@ class Runner:
 
     def _step(self, execution: Execution, at: datetime) -> None:
         if execution.status == "CANCELLING":
-            execution.status, execution.end = "CANCELLED", at
-            execution.reason = "The lifecycle execution was cancelled"
+            self._cancel(execution, at)
         elif execution.status == "PENDING":
             self._begin(execution, at)
         else:
@@ -84,9 +84,18 @@ class Runner:
             else:
                 self._finish(execution, at)
 
+    def _cancel(self, execution: Execution, at: datetime) -> None:
+        """What is done stays done, and tells so; the rest is left out."""
+        reason = "The lifecycle execution was cancelled"
+        execution.status, execution.reason, execution.end = "CANCELLED", reason, at
+        execution.record_status, execution.record_reason = "SKIPPED", reason
+        for impact in execution.impacts:
+            if impact.end is None:
+                impact.status, impact.reason, impact.end = "SKIPPED", reason, at
+
     def _begin(self, execution: Execution, at: datetime) -> None:
         image = self._images[execution.image_arn]
-        problem = effects.role_problem(execution.role, image.account) if execution.role else None
+        problem = roles.problem(execution.role, image.account)
         if problem:
             execution.status, execution.reason, execution.end = "FAILED", problem, at
             execution.record_status, execution.record_reason = "FAILED", problem
@@ -111,22 +120,31 @@ class Runner:
             impact.status = "SUCCESS"
 
     def _change_ami(self, execution: Execution, impact: Impact, ami: Ami, at: datetime) -> None:
-        reason = effects.excluded(ami, execution.exclusions, at)
+        problem = roles.problem(execution.role, ami.account)
+        if problem:
+            impact.status, impact.reason = "FAILED", problem
+            return
+        takes_amis = "amis" in execution.includes
+        reason = effects.excluded(ami, execution.exclusions, at) if takes_amis else None
         if reason:
             impact.status, impact.reason = "SKIPPED", reason
             return
-        deletes_snapshots = execution.target == "DELETED" and "snapshots" in execution.includes
-        snapshots = effects.ami_snapshots(ami) if deletes_snapshots else []
+        snapshots = effects.ami_snapshots(ami) if "snapshots" in execution.includes else []
         try:
-            if "amis" in execution.includes:
+            if takes_amis:
                 effects.change_ami(ami, execution.target, at)
-        except effects.EffectFailed as problem:
-            impact.status, impact.reason = "FAILED", str(problem)
+            impact.status = "SUCCESS"
+        except effects.EffectFailed as failure:
+            impact.status, impact.reason = "FAILED", str(failure)
             return
         for snapshot in snapshots:
-            effects.delete_snapshot(ami, snapshot)
-            impact.snapshots.append({"snapshotId": snapshot, "state": {"status": "SUCCESS"}})
-        impact.status = "SUCCESS"
+            try:
+                effects.delete_snapshot(ami, snapshot)
+                state = {"status": "SUCCESS"}
+            except effects.EffectFailed as failure:
+                state = {"status": "FAILED", "reason": str(failure)}
+                impact.status, impact.reason = "FAILED", str(failure)
+            impact.snapshots.append({"snapshotId": snapshot, "state": state})
 
     def _finish(self, execution: Execution, at: datetime) -> None:
         image = self._images[execution.image_arn]

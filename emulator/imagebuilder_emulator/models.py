@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import heapq
 import json
-import re
 import uuid
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from . import effects, rules
+from . import effects, roles, rules
+from .catalog import Catalog
 from .clock import Clock
 from .exceptions import (
     IdempotentParameterMismatchException,
     InvalidRequestException,
+    ResourceDependencyException,
     ResourceInUseException,
     ResourceNotFoundException,
 )
 from .executions import Runner, Troubles, set_state
-from .records import Container, Execution, Image
+from .records import LARGEST, SETTLED, Container, Execution, Image, read_version
 
 DEFAULT_ACCOUNT = "123456789012"
 _PENDING_SHARE = 0.1
@@ -43,44 +45,46 @@ class ImageBuilderBackend:
     ) -> None:
         self.clock = clock or Clock()
         self.execution_time = execution_time
-        self.images: dict[str, Image] = {}
+        self.images = Catalog()
         self.executions: dict[str, Execution] = {}
         self._by_image: defaultdict[str, list[str]] = defaultdict(list)
-        self.tokens: dict[tuple[str, str], tuple[str, Mapping[str, Any]]] = {}
-        """What was answered to each client token: by operation and token, the request as JSON text and the answer."""
+        self._builds: list[tuple[datetime, str]] = []
+        self.tokens: dict[tuple[str, str, str], tuple[str, Mapping[str, Any]]] = {}
+        """What was answered to each client token: by region, operation and token, the request as JSON and the answer.
+        """
         self.runner = Runner(self.images, self.executions, troubles)
 
     def advance(self) -> None:
         """Carry out whatever is due by now."""
         now = self.clock.now()
         self.runner.advance(now)
-        for image in self.images.values():
-            if image.available_at and image.available_at <= now:
+        while self._builds and self._builds[0][0] <= now:
+            image = self.images.get(heapq.heappop(self._builds)[1])
+            if image is not None and image.available_at:
                 self._finish_build(image)
 
     # --- state updates ---------------------------------------------------------------------------------------------
 
     def start_resource_state_update(self, request: Mapping[str, Any], region: str) -> Mapping[str, Any]:
         """``StartResourceStateUpdate``."""
-        known = self._answered("StartResourceStateUpdate", request)
+        known = self._answered(region, "StartResourceStateUpdate", request)
         if known is not None:
             return known
         now = self.clock.now()
         image = self.get_image(request["resourceArn"], region)
         rules.check_request(request, now)
         rules.check_image(request, image)
-        for execution in self.executions_of(image.arn):
-            if execution.unfinished:
-                raise ResourceInUseException(
-                    f"The image {image.arn} is in use by the lifecycle execution {execution.id}"
-                )
+        asynchronous = rules.is_asynchronous(request, now)
+        busy = self._unfinished(image) if asynchronous else None
+        if busy:
+            raise ResourceInUseException(f"The image {image.arn} is in use by the lifecycle execution {busy.id}")
         answer: dict[str, Any] = {"resourceArn": image.arn}
-        if rules.is_asynchronous(request, now):
+        if asynchronous:
             answer["lifecycleExecutionId"] = self._start(request, image, now).id
         else:
             image.deprecation_time = request.get("updateAt")
             set_state(image, request["state"]["status"], now)
-        return self._remember("StartResourceStateUpdate", request, answer)
+        return self._remember(region, "StartResourceStateUpdate", request, answer)
 
     def _start(self, request: Mapping[str, Any], image: Image, now: datetime) -> Execution:
         scheduled: datetime | None = request.get("updateAt")
@@ -106,21 +110,25 @@ class ImageBuilderBackend:
 
     def _schedule_in_ec2(self, execution: Execution, image: Image, at: datetime) -> None:
         """Included AMIs get their EC2 deprecation time at once."""
-        if "amis" not in execution.includes or (execution.role and effects.role_problem(execution.role, image.account)):
+        if "amis" not in execution.includes:
             return
         for ami in image.amis:
-            if not effects.excluded(ami, execution.exclusions, execution.asked_at):
+            # An account whose role cannot be assumed is told when the execution comes to it.
+            if not (
+                roles.problem(execution.role, ami.account)
+                or effects.excluded(ami, execution.exclusions, execution.asked_at)
+            ):
                 try:
                     effects.set_deprecation(ami, at)
                 except effects.EffectFailed:
-                    continue  # An AMI that is gone is told when the execution comes to it.
+                    continue  # So is an AMI that is gone.
 
-    def cancel_lifecycle_execution(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    def cancel_lifecycle_execution(self, request: Mapping[str, Any], region: str) -> Mapping[str, Any]:
         """``CancelLifecycleExecution``."""
-        known = self._answered("CancelLifecycleExecution", request)
+        known = self._answered(region, "CancelLifecycleExecution", request)
         if known is not None:
             return known
-        execution = self.get_lifecycle_execution(request["lifecycleExecutionId"])
+        execution = self.get_lifecycle_execution(request["lifecycleExecutionId"], region)
         if not execution.unfinished:
             raise InvalidRequestException(
                 f"The lifecycle execution {execution.id} has ended as {execution.status} and cannot be cancelled"
@@ -133,17 +141,24 @@ class ImageBuilderBackend:
                 image.deprecation_time = None
             self.runner.schedule(execution)
         answer = {"lifecycleExecutionId": execution.id}
-        return self._remember("CancelLifecycleExecution", request, answer)
+        return self._remember(region, "CancelLifecycleExecution", request, answer)
 
-    def get_lifecycle_execution(self, execution_id: str) -> Execution:
+    def get_lifecycle_execution(self, execution_id: str, region: str) -> Execution:
         """``GetLifecycleExecution``."""
-        if execution_id not in self.executions:
+        found = self.executions.get(execution_id)
+        if found is None or found.region != region:
             raise ResourceNotFoundException(f"The lifecycle execution {execution_id} was not found")
-        return self.executions[execution_id]
+        return found
 
     def executions_of(self, image_arn: str) -> list[Execution]:
         """The executions of an image, newest first."""
-        return [self.executions[execution_id] for execution_id in reversed(self._by_image[image_arn])]
+        return [self.executions[execution_id] for execution_id in reversed(self._by_image.get(image_arn, ()))]
+
+    def _unfinished(self, image: Image) -> Execution | None:
+        """The execution that is under way: one at a time, so it can only be the newest."""
+        newest = self._by_image.get(image.arn)
+        execution = self.executions[newest[-1]] if newest else None
+        return execution if execution and execution.unfinished else None
 
     def add_execution(self, execution: Execution) -> None:
         """Put an execution there, newer than those of its image before it."""
@@ -156,56 +171,65 @@ class ImageBuilderBackend:
     def add_image(self, image: Image) -> None:
         """Put an image there, as a seed does."""
         self.images[image.arn] = image
+        if image.available_at:
+            heapq.heappush(self._builds, (image.available_at, image.arn))
 
     def get_image(self, arn: str, region: str) -> Image:
-        """``GetImage``: of a version's ARN, the newest build; ``x`` stands for any number."""
-        parts = arn.split("/")
-        if len(parts) == 3:
-            pattern = re.compile(re.escape(arn).replace("x", r"(?:\d+|x)") + r"/\d+")
-            builds = [image for image in self.images.values() if pattern.fullmatch(image.arn)]
-            found = max(builds, key=lambda image: (_numbers(image.version), image.build), default=None)
+        """``GetImage``: of a version's ARN, or one with ``x``, the newest build that is AVAILABLE."""
+        found: Image | None
+        if arn.count("/") == 2:
+            version = arn.rpartition("/")[2]
+            if read_version(version) is None:
+                raise InvalidRequestException(
+                    f"The version {version} is none: three numbers up to {LARGEST}, or as 1.x.x with x in place of some"
+                )
+            builds = reversed(self.images.builds(arn))
+            found = next((image for image in builds if image.state == "AVAILABLE"), None)
         else:
             found = self.images.get(arn)
         if found is None or found.region != region:
             raise ResourceNotFoundException(f"The resource {arn} was not found")
         return found
 
-    def images_in(self, region: str) -> list[Image]:
-        """All images of a region, by name, version and build."""
-        found = [image for image in self.images.values() if image.region == region]
-        return sorted(found, key=lambda image: (image.name, _numbers(image.version), image.build))
-
     def create_image(self, request: Mapping[str, Any], region: str) -> Mapping[str, Any]:
         """``CreateImage``: registers an image of the recipe's name and version, with an AMI after the build."""
-        known = self._answered("CreateImage", request)
+        known = self._answered(region, "CreateImage", request)
         if known is not None:
             return known
-        recipe = request.get("imageRecipeArn") or request.get("containerRecipeArn")
-        if not recipe:
-            raise InvalidRequestException("One of imageRecipeArn and containerRecipeArn is required")
-        head, name, version = recipe.split("/")[:3]
-        stem = f"{head.rpartition(':')[0]}:image/{name}/{version}"
-        builds = [image.build for image in self.images.values() if image.version_arn == stem]
+        arn = self._next_build(rules.recipe(request), region)
         now = self.clock.now()
-        image = Image(
-            arn=f"{stem}/{max(builds, default=0) + 1}",
-            state="BUILDING",
-            type="AMI" if "imageRecipeArn" in request else "DOCKER",
-            date_created=now,
-            tags=dict(request.get("tags", {})),
-            available_at=now + self.execution_time,
+        self.add_image(
+            Image(
+                arn=arn,
+                state="BUILDING",
+                type="AMI" if "imageRecipeArn" in request else "DOCKER",
+                date_created=now,
+                tags=dict(request.get("tags", {})),
+                available_at=now + self.execution_time,
+            )
         )
-        if image.region != region:
+        answer = {"clientToken": request["clientToken"], "imageBuildVersionArn": arn}
+        return self._remember(region, "CreateImage", request, answer)
+
+    def _next_build(self, recipe: str, region: str) -> str:
+        """The ARN of the next build of a recipe. Recipes are not emulated: every one of a whole version is there."""
+        head, name, version = recipe.split("/")
+        partition, _, place, account = head.split(":")[1:5]
+        if place != region:
             raise InvalidRequestException(f"The recipe {recipe} is not in the Region {region}")
-        self.add_image(image)
-        answer = {"clientToken": request["clientToken"], "imageBuildVersionArn": image.arn}
-        return self._remember("CreateImage", request, answer)
+        if not version.replace(".", "").isdecimal() or read_version(version) is None:
+            raise InvalidRequestException(
+                f"The recipe {recipe} must be named with its whole version: recipes are not emulated"
+            )
+        owner = account if account.isdecimal() else DEFAULT_ACCOUNT
+        stem = f"arn:{partition}:imagebuilder:{region}:{owner}:image/{name}/{version}"
+        builds = self.images.builds(stem)
+        return f"{stem}/{builds[-1].build + 1 if builds else 1}"
 
     def _finish_build(self, image: Image) -> None:
         image.state, image.available_at = "AVAILABLE", None
-        label = f"{image.name}-{image.version}-{image.build}"
         if image.type == "AMI":
-            image.amis.append(effects.register_ami(image.region, image.account, name=label))
+            image.amis.append(effects.register_ami(image.region, image.account, name=image.label))
         else:
             container = Container(image.region, image.account, image.name, f"{image.version}-{image.build}")
             effects.push_container(container)
@@ -214,17 +238,19 @@ class ImageBuilderBackend:
     def delete_image(self, arn: str, region: str) -> Mapping[str, Any]:
         """``DeleteImage``: removes the record, and nothing under it."""
         image = self.get_image(arn, region)
-        for execution in self.executions_of(arn):
-            if execution.unfinished:
-                raise ResourceInUseException(f"The image {arn} is in use by the lifecycle execution {execution.id}")
-        del self.images[image.arn]
+        busy = self._unfinished(image)
+        if busy:
+            raise ResourceDependencyException(f"The image {arn} is in use by the lifecycle execution {busy.id}")
+        if image.state not in SETTLED:
+            raise ResourceDependencyException(f"The image {arn} is {image.state}; delete it once that has ended")
+        del self.images[arn]
         return {"imageBuildVersionArn": arn}
 
     # --- client tokens ---------------------------------------------------------------------------------------------
 
-    def _answered(self, operation: str, request: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    def _answered(self, region: str, operation: str, request: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """The first answer to a client token; None when it is new."""
-        known = self.tokens.get((operation, request["clientToken"]))
+        known = self.tokens.get((region, operation, request["clientToken"]))
         if known is None:
             return None
         if known[0] != _text(request):
@@ -233,14 +259,12 @@ class ImageBuilderBackend:
             )
         return known[1]
 
-    def _remember(self, operation: str, request: Mapping[str, Any], answer: Mapping[str, Any]) -> Mapping[str, Any]:
-        self.tokens[operation, request["clientToken"]] = (_text(request), answer)
+    def _remember(
+        self, region: str, operation: str, request: Mapping[str, Any], answer: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        self.tokens[region, operation, request["clientToken"]] = (_text(request), answer)
         return answer
 
 
 def _text(request: Mapping[str, Any]) -> str:
     return json.dumps(request, sort_keys=True, default=datetime.isoformat)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))

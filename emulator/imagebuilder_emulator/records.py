@@ -4,10 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 UNFINISHED = frozenset({"PENDING", "IN_PROGRESS", "CANCELLING"})
 SETTLED = frozenset({"AVAILABLE", "DEPRECATED", "DISABLED", "FAILED", "CANCELLED"})
+LARGEST = 1_073_741_823
+"""The largest number in a version."""
+
+
+def read_version(version: str) -> list[int] | None:
+    """The numbers of a semantic version; ``x`` and what comes after it are left out: ``1.x.x`` is ``[1]``.
+
+    Returns:
+        None where a number follows an ``x``, or is larger than the service allows.
+    """
+    numbers, _, wild = version.partition("x")
+    parts = [part for part in numbers.split(".") if part]
+    if wild.strip(".x") or any(len(part.lstrip("0")) > 10 or int(part) > LARGEST for part in parts):
+        return None
+    return [int(part) for part in parts]
 
 
 @dataclass(frozen=True)
@@ -46,6 +62,7 @@ class Image:
     containers: list[Container] = field(default_factory=list)
     reason: str | None = None
     platform: str = "Linux"
+    os_version: str | None = None
     deprecation_time: datetime | None = None
     lifecycle_execution_id: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
@@ -56,6 +73,11 @@ class Image:
     def version_arn(self) -> str:
         """The ARN without the build number."""
         return self.arn.rpartition("/")[0]
+
+    @property
+    def name_arn(self) -> str:
+        """The ARN without version and build number."""
+        return self.version_arn.rpartition("/")[0]
 
     @property
     def region(self) -> str:
@@ -81,6 +103,21 @@ class Image:
     def build(self) -> int:
         """The build number."""
         return int(self.arn.split("/")[3])
+
+    @property
+    def label(self) -> str:
+        """What its AMIs are named."""
+        return f"{self.name}-{self.version}-{self.build}"
+
+    @cached_property
+    def numbers(self) -> list[int]:
+        """The semantic version, to be compared."""
+        return read_version(self.version) or []
+
+    @cached_property
+    def place(self) -> tuple[str, str, list[int], str, int]:
+        """Where it comes in a list: by name, version and build."""
+        return self.name, self.account, self.numbers, self.version, self.build
 
 
 @dataclass
@@ -116,6 +153,11 @@ class Execution:
     record_reason: str | None = None
     end: datetime | None = None
     cancelled_at: datetime | None = None
+
+    @property
+    def region(self) -> str:
+        """The region of its image."""
+        return self.image_arn.split(":")[3]
 
     @property
     def unfinished(self) -> bool:

@@ -55,6 +55,24 @@ def check_image(request: Mapping[str, Any], image: Image) -> None:
         raise InvalidRequestException(f"Container images can only be moved to DELETED, not to {target}")
 
 
+def recipe(request: Mapping[str, Any]) -> str:
+    """Check ``CreateImage``; returns the ARN of the one recipe that it names.
+
+    Raises:
+        InvalidRequestException: a rule refuses the request.
+    """
+    named = [request[key] for key in ("imageRecipeArn", "containerRecipeArn") if key in request]
+    if len(named) != 1:
+        raise InvalidRequestException("Exactly one of imageRecipeArn and containerRecipeArn is required")
+    if request.get("workflows") and "executionRole" not in request:
+        raise InvalidRequestException("workflows need an executionRole")
+    group = request.get("loggingConfiguration", {}).get("logGroupName", "/aws/imagebuilder/")
+    if not group.startswith("/aws/imagebuilder/") and "executionRole" not in request:
+        raise InvalidRequestException("A log group outside of /aws/imagebuilder/ needs an executionRole")
+    arn: str = named[0]
+    return arn
+
+
 def included(request: Mapping[str, Any]) -> frozenset[str]:
     """The kinds of underlying resources that a request includes."""
     return frozenset(kind for kind, wanted in request.get("includeResources", {}).items() if wanted)

@@ -20,7 +20,7 @@ from moto.ec2.models import ec2_backends
 from moto.ec2.models.elastic_block_store import Snapshot
 from moto.iam.models import iam_backends
 
-from . import effects
+from . import effects, roles
 from .models import ImageBuilderBackend
 from .records import Ami, Container, Execution, Image
 
@@ -72,6 +72,7 @@ class SavedRole:
 class SavedToken:
     """What was answered to a client token."""
 
+    region: str
     operation: str
     token: str
     request: str
@@ -104,10 +105,7 @@ def save(backend: ImageBuilderBackend) -> dict[str, Any]:
         clock_offset_seconds=backend.clock.offset.total_seconds(),
         images=list(backend.images.values()),
         executions=list(backend.executions.values()),
-        tokens=[
-            SavedToken(operation, token, request, dict(answer))
-            for (operation, token), (request, answer) in backend.tokens.items()
-        ],
+        tokens=[SavedToken(*key, request, dict(answer)) for key, (request, answer) in backend.tokens.items()],
         amis=[saved for ami in sorted(_amis(backend), key=lambda each: each.id) for saved in _saved_ami(ami)],
         snapshots=[saved for account in sorted(set(ec2_backends)) for saved in _saved_snapshots(account)],
         containers=sorted(filter(effects.is_there, _containers(backend)), key=lambda each: each.uri),
@@ -135,7 +133,7 @@ def load(document: Mapping[str, Any], backend: ImageBuilderBackend) -> None:
     except (cattrs.BaseValidationError, cattrs.ForbiddenExtraKeysError, TypeError, ValueError, KeyError) as error:
         raise StateError(f"the state cannot be read: {type(error).__name__}: {error}") from None
     for role in state.roles:
-        effects.create_role(role.name, role.account, path=role.path, trust=role.trust)
+        roles.create(role.name, role.account, path=role.path, trust=role.trust)
     for snapshot in state.snapshots:
         _restore_snapshot(snapshot)
     for ami in state.amis:
@@ -147,7 +145,7 @@ def load(document: Mapping[str, Any], backend: ImageBuilderBackend) -> None:
     for execution in state.executions:
         backend.add_execution(execution)
     for token in state.tokens:
-        backend.tokens[token.operation, token.token] = (token.request, token.answer)
+        backend.tokens[token.region, token.operation, token.token] = (token.request, token.answer)
 
 
 def _amis(backend: ImageBuilderBackend) -> set[Ami]:

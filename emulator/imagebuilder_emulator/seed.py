@@ -10,13 +10,13 @@ from typing import Any
 
 import yaml
 
-from . import effects
+from . import effects, roles
 from .models import DEFAULT_ACCOUNT, ImageBuilderBackend
 from .records import Container, Image
 from .shapes import service_model
 
-_IMAGE_KEYS = {"arn", "type", "state", "date_created", "amis", "containers", "tags", "platform"}
-_AMI_KEYS = {"region", "snapshots", "public", "shared_accounts", "tags", "last_launched"}
+_IMAGE_KEYS = {"arn", "type", "state", "date_created", "amis", "containers", "tags", "platform", "os_version"}
+_AMI_KEYS = {"region", "account", "snapshots", "public", "shared_accounts", "tags", "last_launched"}
 _CONTAINER_KEYS = {"region", "repository", "tag"}
 
 
@@ -45,9 +45,9 @@ def plant(seed: Mapping[str, Any], backend: ImageBuilderBackend) -> None:
         SeedError: a key or a value in it cannot be used.
     """
     _object(seed, "the seed", {"roles", "images"})
-    for role in seed.get("roles") or []:
-        effects.create_role(str(role), DEFAULT_ACCOUNT)
-    for place, entry in enumerate(seed.get("images") or []):
+    for role in _list(seed, "roles", ""):
+        _plant_role(str(role))
+    for place, entry in enumerate(_list(seed, "images", "")):
         where = f"images[{place}]"
         _plant_image(_object(entry, where, _IMAGE_KEYS), where, backend)
 
@@ -57,6 +57,8 @@ def _plant_image(entry: Mapping[str, Any], where: str, backend: ImageBuilderBack
     model = service_model()
     if not re.fullmatch(model.shape_for("ImageBuildVersionArn").metadata["pattern"], arn):
         raise SeedError(f"{where}.arn: {arn!r} is not the ARN of an image build version")
+    if arn in backend.images:
+        raise SeedError(f"{where}.arn: {arn} is there twice")
     kind = _one_of(entry.get("type", "AMI"), f"{where}.type", model.shape_for("ImageType").enum)
     state = _one_of(entry.get("state", "AVAILABLE"), f"{where}.state", model.shape_for("ImageStatus").enum)
     created = _time(entry.get("date_created"), f"{where}.date_created") or backend.clock.now()
@@ -65,11 +67,12 @@ def _plant_image(entry: Mapping[str, Any], where: str, backend: ImageBuilderBack
         state=state,
         type=kind,
         date_created=created,
-        platform=str(entry.get("platform", "Linux")),
-        tags=dict(entry.get("tags") or {}),
+        platform=_one_of(entry.get("platform", "Linux"), f"{where}.platform", model.shape_for("Platform").enum),
+        os_version=entry.get("os_version"),
+        tags=_texts(entry, where),
     )
     if kind == "DOCKER":
-        for place, container in enumerate(entry.get("containers") or []):
+        for place, container in enumerate(_list(entry, "containers", f"{where}.")):
             _object(container, f"{where}.containers[{place}]", _CONTAINER_KEYS)
             pushed = Container(
                 str(container.get("region", image.region)),
@@ -80,23 +83,63 @@ def _plant_image(entry: Mapping[str, Any], where: str, backend: ImageBuilderBack
             effects.push_container(pushed)
             image.containers.append(pushed)
     else:
-        for place, ami in enumerate(entry.get("amis") or []):
+        for place, ami in enumerate(_list(entry, "amis", f"{where}.")):
             spot = f"{where}.amis[{place}]"
             _object(ami, spot, _AMI_KEYS)
             image.amis.append(
                 effects.register_ami(
                     str(ami.get("region", image.region)),
-                    image.account,
-                    name=f"{image.name}-{image.version}-{image.build}",
-                    snapshots=int(ami.get("snapshots", 1)),
+                    _account(ami.get("account", image.account), f"{spot}.account"),
+                    name=image.label,
+                    snapshots=_count(ami.get("snapshots", 1), f"{spot}.snapshots"),
                     public=bool(ami.get("public", False)),
-                    shared_accounts=[str(account) for account in ami.get("shared_accounts") or []],
-                    tags={str(key): str(value) for key, value in (ami.get("tags") or {}).items()},
+                    shared_accounts=[
+                        _account(account, f"{spot}.shared_accounts")
+                        for account in _list(ami, "shared_accounts", f"{spot}.")
+                    ],
+                    tags=_texts(ami, spot),
                     last_launched=_time(ami.get("last_launched"), f"{spot}.last_launched"),
                     created=created,
                 )
             )
     backend.add_image(image)
+
+
+def _plant_role(role: str) -> None:
+    """By its name, or by its ARN in another account."""
+    found = re.fullmatch(r"arn:aws[a-z-]*:iam::(\d{12}):role(/|/.+/)([^/]+)", role)
+    if found:
+        roles.create(found[3], found[1], path=found[2])
+    elif re.fullmatch(r"[\w+=,.@-]+", role):
+        roles.create(role, DEFAULT_ACCOUNT)
+    else:
+        raise SeedError(f"roles: {role!r} is neither the name nor the ARN of a role")
+
+
+def _list(entry: Mapping[str, Any], key: str, prefix: str) -> list[Any]:
+    found = entry.get(key) or []
+    if not isinstance(found, list):
+        raise SeedError(f"{prefix}{key} must be a list, got {found!r}")
+    return found
+
+
+def _texts(entry: Mapping[str, Any], where: str) -> dict[str, str]:
+    tags = entry.get("tags") or {}
+    if not isinstance(tags, Mapping):
+        raise SeedError(f"{where}.tags must be an object, got {tags!r}")
+    return {str(key): str(value) for key, value in tags.items()}
+
+
+def _account(value: Any, where: str) -> str:
+    if not re.fullmatch(r"\d{12}", str(value)):
+        raise SeedError(f"{where}: {value!r} is not an account of twelve digits, in quotes")
+    return str(value)
+
+
+def _count(value: Any, where: str) -> int:
+    if type(value) is not int or not 1 <= value <= 25:
+        raise SeedError(f"{where}: {value!r} is not a number from 1 to 25")
+    return value
 
 
 def _object(value: Any, where: str, allowed: set[str]) -> Mapping[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
@@ -13,7 +12,7 @@ from urllib.parse import parse_qs
 
 import botocore.session
 
-from .exceptions import InvalidRequestException
+from .exceptions import InvalidParameterException, InvalidRequestException
 
 
 @functools.lru_cache(maxsize=1)
@@ -40,13 +39,15 @@ def parse(operation: Any, query: str, body: bytes, in_path: Mapping[str, str]) -
 
     Raises:
         InvalidRequestException: it is no JSON object, or a shape refuses it; all that is wrong is named.
+        InvalidParameterException: the same, for an operation whose model has this error in its place.
     """
+    refused = _refusal(operation)
     try:
         parameters = json.loads(body) if body.strip() else {}
-    except ValueError:
-        raise InvalidRequestException("The request body is not valid JSON") from None
+    except (ValueError, RecursionError):
+        raise refused("The request body is not valid JSON") from None
     if not isinstance(parameters, dict):
-        raise InvalidRequestException("The request body is not a JSON object")
+        raise refused("The request body is not a JSON object")
     shape, given = operation.input_shape, parse_qs(query, keep_blank_values=True)
     for name, member in shape.members.items():
         location, key = member.serialization.get("location"), member.serialization.get("name", name)
@@ -56,8 +57,13 @@ def parse(operation: Any, query: str, body: bytes, in_path: Mapping[str, str]) -
             parameters[name] = in_path[key]
     problems = list(_problems(shape, parameters, ""))
     if problems:
-        raise InvalidRequestException("; ".join(problems))
+        raise refused("; ".join(problems))
     return {name: _read(shape.members[name], value) for name, value in parameters.items()}
+
+
+def _refusal(operation: Any) -> type[InvalidRequestException | InvalidParameterException]:
+    known = {shape.name for shape in operation.error_shapes}
+    return InvalidRequestException if "InvalidRequestException" in known else InvalidParameterException
 
 
 def _read(shape: Any, value: Any) -> Any:
@@ -89,7 +95,7 @@ def _problems(shape: Any, value: Any, path: str) -> Iterator[str]:
         yield f"Value at '{path}' must be {name}, got {json.dumps(value)}"
         return
     if shape.type_name == "timestamp":
-        if not math.isfinite(value) or not 0 <= value < 253402300800:
+        if not 0 <= value < 253402300800:
             yield f"Value at '{path}' is not a time"
         return
     yield from _outside_bounds(shape, value, path)

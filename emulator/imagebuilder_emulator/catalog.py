@@ -1,0 +1,62 @@
+"""All images, found by ARN, by version and by region without looking through the others."""
+
+from __future__ import annotations
+
+import bisect
+from collections import defaultdict
+from collections.abc import Iterator, MutableMapping, Sequence
+from operator import attrgetter
+
+from .records import Image, read_version
+
+_place, _numbers = attrgetter("place"), attrgetter("numbers")
+
+
+class Catalog(MutableMapping[str, Image]):
+    """The images by ARN, in the order they were put there."""
+
+    def __init__(self) -> None:
+        self._images: dict[str, Image] = {}
+        self._regions: defaultdict[str, list[Image]] = defaultdict(list)
+        self._names: defaultdict[str, list[Image]] = defaultdict(list)
+
+    def __getitem__(self, arn: str) -> Image:
+        return self._images[arn]
+
+    def __setitem__(self, arn: str, image: Image) -> None:
+        if arn in self._images:
+            del self[arn]
+        self._images[arn] = image
+        for ordered in self._lists(image):
+            bisect.insort(ordered, image, key=_place)
+
+    def __delitem__(self, arn: str) -> None:
+        image = self._images.pop(arn)
+        for ordered in self._lists(image):
+            del ordered[bisect.bisect_left(ordered, image.place, key=_place)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._images)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def in_region(self, region: str) -> Sequence[Image]:
+        """The images of a region, by name, version and build."""
+        return self._regions.get(region, ())
+
+    def builds(self, version_arn: str) -> Sequence[Image]:
+        """The builds of a version, oldest first; ``x`` in place of a number stands for any, as in ``1.x.x``."""
+        stem, _, version = version_arn.rpartition("/")
+        numbers = read_version(version)
+        known = self._names.get(stem)
+        if known is None or numbers is None:
+            return ()
+        if len(numbers) < 3:
+            return [image for image in known if image.numbers[: len(numbers)] == numbers]
+        first = bisect.bisect_left(known, numbers, key=_numbers)
+        last = bisect.bisect_right(known, numbers, key=_numbers)
+        return [image for image in known[first:last] if image.version == version]
+
+    def _lists(self, image: Image) -> tuple[list[Image], list[Image]]:
+        return self._regions[image.region], self._names[image.name_arn]
