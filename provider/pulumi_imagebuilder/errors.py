@@ -55,6 +55,10 @@ class ExecutionFailed(TemporaryError):
     """A lifecycle execution ended as ``FAILED`` or ``CANCELLED``; running again starts a new one."""
 
 
+class NotCarriedOut(TemporaryError):
+    """The service answers that an immediate change was made, and the image does not show it."""
+
+
 class ConfigurationError(PermanentError):
     """A value of the stack's ``aws:*`` configuration cannot be used."""
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from botocore.session import get_session
 from pulumi_imagebuilder import aws, lifecycle
-from pulumi_imagebuilder.errors import ExecutionFailed, ImageNotFound, ServiceRefused, TimedOut
+from pulumi_imagebuilder.errors import ExecutionFailed, ImageNotFound, NotCarriedOut, ServiceRefused, TimedOut
 from pulumi_imagebuilder.lifecycle import statuses
 from pulumi_imagebuilder.lifecycle.waiting import poll_delay
 
@@ -19,13 +21,16 @@ DEPRECATE = {
     "executionRole": "ImageLifecycle",
     "includeResources": {"amis": True},
 }
+LONG_AGO, FAR_AHEAD = datetime(2020, 1, 1, tzinfo=timezone.utc), datetime(2099, 1, 1, tzinfo=timezone.utc)
 
 
 class ServiceInMemory(aws.Service):
-    """Image Builder for one image; an execution ends after ``polls`` looks at it."""
+    """Image Builder for one image; an execution ends after ``polls`` looks at it and touches ``amis`` AMIs."""
 
-    def __init__(self, state: str = "AVAILABLE", polls: int = 3, ends_as: str = "SUCCESS") -> None:
+    def __init__(self, state: str = "AVAILABLE", polls: int = 3, ends_as: str = "SUCCESS", amis: int = 1) -> None:
         super().__init__()
+        self.amis = amis
+        self.immediate_changes_show = True
         self.image: dict[str, Any] | None = {"state": {"status": state}, "type": "AMI"}
         self.polls, self.ends_as = polls, ends_as
         self.executions: dict[str, dict[str, Any]] = {}
@@ -52,11 +57,14 @@ class ServiceInMemory(aws.Service):
             return {"lifecycleExecutionId": answer} if answer else {}
         if self.image is None:
             raise ImageNotFound(f"{asked}: no such image", "ResourceNotFoundException")
+        if parameters.get("updateAt", FAR_AHEAD) <= datetime.now(timezone.utc):
+            raise ServiceRefused(f"{asked}: updateAt must be in the future", "InvalidRequestException")
         if any(execution["state"]["status"] == "PENDING" for execution in self.executions.values()):
             raise ServiceRefused(f"{asked}: in use", "ResourceInUseException")
         target = parameters["state"]["status"]
         if "includeResources" not in parameters:
-            self.image["state"]["status"] = target
+            if self.immediate_changes_show:
+                self.image["state"]["status"] = target
             self.tokens[token] = (parameters, None)
             return {}
         new = f"lce-{len(self.executions) + 1}"
@@ -65,19 +73,37 @@ class ServiceInMemory(aws.Service):
             "state": {"status": "PENDING"},
             "left": self.polls,
             "target": target,
+            "startTime": datetime(2026, 1, 1, tzinfo=timezone.utc) + timedelta(minutes=len(self.executions)),
         }
         self.tokens[token] = (parameters, new)
         return {"lifecycleExecutionId": new}
 
     def list_lifecycle_execution_resources(self, asked: str, parameters: dict[str, Any]) -> dict[str, Any]:
         execution = self.executions[parameters["lifecycleExecutionId"]]
+        action = {"name": statuses.ACTION[execution["target"]]}
+        if "parentResourceId" not in parameters:
+            record = {"resourceId": ARN, "action": action, "state": {"status": "IN_PROGRESS"}}
+            return {"lifecycleExecutionState": execution["state"], "resources": [record]}
         if execution["state"]["status"] == "PENDING":
             execution["left"] -= 1
             if execution["left"] <= 0:
                 self.end(execution, self.ends_as)
-        status = "FAILED" if execution["state"]["status"] == "FAILED" else "SUCCESS"
-        resource = {"resourceId": "ami-1", "region": "us-east-1", "state": {"status": status, "reason": "no access"}}
-        return {"lifecycleExecutionState": execution["state"], "resources": [resource]}
+        # The last of all resources is the one that fails.
+        fails = self.amis if execution["state"]["status"] == "FAILED" else 0
+        resources = [
+            {
+                "accountId": "123456789012",
+                "resourceId": f"ami-{number}",
+                "region": "us-east-1",
+                "action": action,
+                "state": {"status": "FAILED" if number == fails else "SUCCESS", "reason": "no access"},
+                "snapshots": [{"snapshotId": f"snap-{number:017}", "state": {"status": "SUCCESS"}}],
+            }
+            for number in range(1, self.amis + 1)
+        ]
+        start, most = int(parameters.get("nextToken", 0)), parameters["maxResults"]
+        answer = {"lifecycleExecutionState": execution["state"], "resources": resources[start : start + most]}
+        return {**answer, "nextToken": str(start + most)} if start + most < self.amis else answer
 
     def end(self, execution: dict[str, Any], status: str) -> None:
         execution["state"] = {"status": status, "reason": "told by the service"}
@@ -206,6 +232,18 @@ def test_coming_back_to_an_earlier_declaration_happens_again() -> None:
     assert len(service.executions) == 3
 
 
+def test_an_immediate_change_that_never_shows_is_given_up() -> None:
+    """Not asked for again and again until the time limit: whatever keeps the image as it is, is another's."""
+    service = ServiceInMemory()
+    service.immediate_changes_show = False
+    with pytest.raises(NotCarriedOut) as failure:
+        apply(service, {"state": {"status": "DEPRECATED"}})
+    assert str(failure.value) == (
+        "changing the image: the service answers that it was done, but the image does not show it; "
+        "look at what else changes this image, then run `pulumi up` again"
+    )
+
+
 def test_another_role_adopts_what_was_started_with_the_first() -> None:
     """A change of role is no other change: after a kill, the execution started before is taken over."""
     service = ServiceInMemory()
@@ -213,6 +251,18 @@ def test_another_role_adopts_what_was_started_with_the_first() -> None:
     outcome = apply(service, {**DEPRECATE, "executionRole": "Another"})
     assert outcome.outputs()["lifecycle_execution_id"] == "lce-1"
     assert len(service.executions) == 1
+
+
+@pytest.mark.parametrize("state", ["AVAILABLE", "DISABLED"])
+def test_another_role_adopts_no_strangers_execution(state: str) -> None:
+    """After a kill and a change of role, what somebody else did since is not taken for this change."""
+    service = ServiceInMemory(polls=1)
+    apply(service)
+    apply(service, {**DEPRECATE, "state": {"status": state}}, client_token="a stranger's", wait=False)
+    outcome = apply(service, {**DEPRECATE, "executionRole": "Another"})
+    assert outcome.outputs()["lifecycle_execution_id"] == "lce-3"
+    assert outcome.image.state == "DEPRECATED"
+    assert [each["target"] for each in service.executions.values()] == ["DEPRECATED", state, "DEPRECATED"]
 
 
 def test_an_image_in_use_is_waited_for() -> None:
@@ -226,12 +276,78 @@ def test_an_image_in_use_is_waited_for() -> None:
 def test_its_own_schedule_is_cancelled_first() -> None:
     """A changed declaration cancels the resource's own scheduled change."""
     service = ServiceInMemory()
-    scheduled = apply(service, {**DEPRECATE, "updateAt": "2027-01-01"})
+    scheduled = apply(service, {**DEPRECATE, "updateAt": FAR_AHEAD})
     assert scheduled.outputs()["status"] == "PENDING"
     service.polls = 1
     apply(service, follows=scheduled.client_token, superseded="lce-1", own_schedule="lce-1")
     assert service.executions["lce-1"]["state"]["status"] == "CANCELLED"
     assert service.executions["lce-2"]["state"]["status"] == "SUCCESS"
+
+
+def test_its_own_schedule_is_cancelled_where_it_is_not_in_the_way() -> None:
+    """Else a service that lets another change start beside it would still carry out the schedule one day."""
+    service = ServiceInMemory()
+    apply(service, {**DEPRECATE, "updateAt": FAR_AHEAD})
+    apply(service, {"state": {"status": "DISABLED"}}, superseded="lce-1", own_schedule="lce-1")
+    start, cancel = (service.calls.index(f"{name}") for name in ("start_resource_state_update", "get_image"))
+    assert start < cancel
+    assert service.executions["lce-1"]["state"]["status"] == "CANCELLED"
+    assert service.calls.count("start_resource_state_update") == 2
+
+
+def test_a_schedule_that_has_passed_is_carried_out_at_once() -> None:
+    """The service takes no time in the past; one that it took before is adopted all the same."""
+    service = ServiceInMemory()
+    scheduled = {**DEPRECATE, "updateAt": LONG_AGO}
+    outcome = apply(service, scheduled)
+    assert (outcome.outputs()["lifecycle_execution_id"], outcome.image.state) == ("lce-1", "DEPRECATED")
+    assert apply(service, scheduled) == outcome
+    assert len(service.executions) == 1
+
+
+def test_a_schedule_that_came_true_is_not_scheduled_again() -> None:
+    """Whatever this machine's clock says: the record knows that it came true."""
+    service = ServiceInMemory()
+
+    def refuse(asked: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        if "updateAt" in parameters:
+            raise ServiceRefused(f"{asked}: updateAt must be in the future", "InvalidRequestException")
+        return start(asked, parameters)
+
+    start = service.start_resource_state_update
+    service.start_resource_state_update = refuse  # type: ignore[method-assign]
+    scheduled = {**DEPRECATE, "updateAt": FAR_AHEAD}
+    assert apply(service, scheduled, came_true=True).image.state == "DEPRECATED"
+    with pytest.raises(ServiceRefused, match="updateAt must be in the future"):
+        apply(service, scheduled)
+
+
+def test_thousands_of_resources() -> None:
+    """One that ended well is read for one page; one that failed, for its failures. The record stays small."""
+    service = ServiceInMemory(polls=1, amis=5_000)
+    outcome = apply(service)
+    assert service.calls.count("list_lifecycle_execution_resources") == 1
+    assert outcome.cut
+    kept = lifecycle.record(outcome)
+    assert len(kept["resources"]) == 100
+    assert len(json.dumps(kept)) < 32 * 1024
+    assert lifecycle.how_to_read_all(ARN, outcome) == (
+        "the output `resources` holds only 100 of the resources; all are listed by: "
+        "aws imagebuilder list-lifecycle-execution-resources --region us-east-1 "
+        f"--lifecycle-execution-id lce-1 --parent-resource-id {ARN}"
+    )
+
+    service = ServiceInMemory(polls=1, amis=5_000, ends_as="FAILED")
+    with pytest.raises(ExecutionFailed, match=r"failed: ami-5000 \(us-east-1\): no access; mend the cause"):
+        apply(service)
+    assert service.calls.count("list_lifecycle_execution_resources") == 50
+    failed = lifecycle.records.kept_resources(run(service, lambda client: all_resources(client, "lce-1")))
+    assert len(failed) == 100
+    assert failed[0]["resource_id"] == "ami-5000"
+
+
+async def all_resources(client: lifecycle.ImageClient, execution_id: str) -> list[dict[str, Any]]:
+    return await client.resources(execution_id, await client.look(execution_id))
 
 
 def test_a_missing_image_is_an_error() -> None:
@@ -248,7 +364,8 @@ def test_cleaning_up_an_image_that_is_gone_is_success() -> None:
     role = {"executionRole": "ImageLifecycle"}
     run(service, lambda client: lifecycle.clean_up(role, client))
     assert service.image is None
-    assert run(service, lambda client: lifecycle.clean_up(role, client)) is None
+    again = run(service, lambda client: lifecycle.clean_up(role, client))
+    assert (again.execution.id, again.image) == ("lce-1", lifecycle.records.GONE)
     assert len(service.executions) == 1
 
 
@@ -278,6 +395,33 @@ def test_refresh_tells_drift_from_what_was_declared() -> None:
     assert run(service, lambda client: lifecycle.refresh(kept, "DEPRECATED", client)) is None
 
 
+def test_a_success_that_was_undone_before_it_was_seen_is_drift() -> None:
+    """Without waiting, the record holds the state before; that is no longer left behind once it ended well."""
+    service = ServiceInMemory(polls=2)
+    kept = lifecycle.record(apply(service, wait=False))
+    assert (kept["status"], kept["__left"]) == ("PENDING", "AVAILABLE")
+    apply(service, {**DEPRECATE, "state": {"status": "AVAILABLE"}}, client_token="a stranger's")
+    refreshed = run(service, lambda client: lifecycle.refresh(kept, "DEPRECATED", client))
+    assert refreshed["status"] == "SUCCESS"
+    assert refreshed["__drift"] == "the image is AVAILABLE, declared is DEPRECATED"
+
+
+def test_progress_does_not_flood_a_log() -> None:
+    """A line where something is new, and at growing intervals of a minute at most."""
+    now = 0.0
+    progress = lifecycle.Progress("changing the image", now=lambda: now)
+    progress.saw("IN_PROGRESS", [{"status": "SUCCESS"}, {"status": "IN_PROGRESS"}], more=False)
+    told = []
+    for second in range(3600):
+        now = float(second)
+        if second == 1800:
+            progress.saw("IN_PROGRESS", [{"status": "SUCCESS"}] * 2, more=False)
+        told += [line] if (line := progress.news()) else []
+    assert told[:5] == [f"IN_PROGRESS {second}s, 1 of 2 resources" for second in (0, 1, 2, 3, 5)]
+    assert "IN_PROGRESS 30m00s, 2 of 2 resources" in told
+    assert len(told) < 80
+
+
 @pytest.mark.parametrize("elapsed", [0, 1, 9, 10, 60, 299])
 def test_an_end_is_noticed_in_time(elapsed: float) -> None:
     """Polls are at most max(1 s, 10 %) apart."""
@@ -290,6 +434,8 @@ def test_the_statuses_are_the_models() -> None:
     assert set(model.shape_for("LifecycleExecutionStatus").enum) == (
         statuses.EXECUTION_UNFINISHED | statuses.EXECUTION_SUCCEEDED | statuses.EXECUTION_ENDED_BADLY
     )
+    assert set(model.shape_for("ResourceStatus").enum) >= set(statuses.ACTION)
+    assert set(model.shape_for("LifecycleExecutionResourceActionName").enum) == set(statuses.ACTION.values())
     assert set(model.shape_for("LifecycleExecutionResourceStatus").enum) == (
         statuses.RESOURCE_UNFINISHED | statuses.RESOURCE_DONE
     )

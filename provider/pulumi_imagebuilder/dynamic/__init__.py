@@ -69,6 +69,9 @@ class ResourceStateUpdateProvider(ImageBuilderProvider):
     def diff(self, id_: str, olds: Properties, news: Properties) -> DiffResult:
         """Changed are inputs that mean something else, and images that a refresh found moved elsewhere."""
         found = self.changes(olds, news)
+        if olds.get("__drift"):
+            # Pulumi displays a difference between inputs, and here there may be none.
+            self._host.tell(news, f"{olds['__drift']}: `pulumi up` applies the declaration again")
         changed = bool(found.replace or found.rerun or found.record or olds.get("__drift"))
         return DiffResult(changes=changed, replaces=sorted(found.replace))
 

@@ -24,7 +24,7 @@ DEFAULT_LIMIT = "60m"
 
 _MOST_NAMED = 10
 _TICK = 1.0
-"""Seconds between two lines of progress."""
+"""The least seconds between two lines of progress."""
 
 
 class Host:
@@ -57,11 +57,15 @@ class Host:
             follows=before.get("client_token"),
             superseded=before.get("lifecycle_execution_id"),
             own_schedule=before.get("lifecycle_execution_id") if before.get("update_at") else None,
+            came_true=before.get("status") == "SUCCESS" and before.get("update_at") == inputs.get("update_at"),
             wait=inputs["wait"],
         )
 
         async def work(client: lifecycle.ImageClient) -> lifecycle.Record:
-            return lifecycle.record(await lifecycle.apply(change, client))
+            outcome = await lifecycle.apply(change, client)
+            if outcome.cut:
+                self.tell(inputs, lifecycle.how_to_read_all(arn, outcome))
+            return lifecycle.record(outcome)
 
         return self._run(inputs, operation, f"changing image {arn} to {inputs['state']}", work)
 
@@ -129,6 +133,10 @@ class Host:
             f"image {olds['resource_arn']} is left as it is: the program declares a clean-up of it still",
         )
 
+    def tell(self, resource: Mapping[str, Any], text: str) -> None:
+        """Tell something of a resource, on its row and in the closing diagnostics."""
+        self._engine.tell(resource.get("__urn", ""), text)
+
     def _run(
         self,
         resource: Mapping[str, Any],
@@ -136,28 +144,42 @@ class Host:
         asked: str,
         work: Callable[[lifecycle.ImageClient], Coroutine[Any, Any, T]],
     ) -> T:
-        progress = lifecycle.Progress(asked, deleting=operation == "delete")
+        progress = lifecycle.Progress(asked, same_command=operation in {"delete", "read"})
         client = lifecycle.ImageClient(self._service, resource["resource_arn"], progress)
         limit = seconds((resource.get("__timeouts") or {}).get(operation) or DEFAULT_LIMIT)
         try:
             return asyncio.run(
-                self._shown(lifecycle.within(limit, work(client), progress), progress.text, resource.get("__urn", ""))
+                self._shown(lifecycle.within(limit, work(client), progress), progress, resource.get("__urn", ""))
             )
         except ImageBuilderError as error:
-            # One line: neither the traceback nor what led to it, which the message has told.
-            raise error.with_traceback(None) from None
+            raise _told(error) from None
 
-    async def _shown(self, work: Awaitable[T], text: Callable[[], str], urn: str) -> T:
+    async def _shown(self, work: Awaitable[T], progress: lifecycle.Progress, urn: str) -> T:
         async def show() -> None:
             while True:
                 await asyncio.sleep(_TICK)
-                await asyncio.to_thread(self._engine.show, urn, text())
+                if text := progress.news():
+                    await asyncio.to_thread(self._engine.show, urn, text)
 
         showing = asyncio.create_task(show())
         try:
-            return await work
+            done = await work
         finally:
             showing.cancel()
+        if progress.status != lifecycle.STARTING:
+            # What stays on the row of a resource that is done must not read as if it went on.
+            await asyncio.to_thread(self._engine.show, urn, progress.text())
+        return done
+
+
+def _told(error: ImageBuilderError) -> Exception:
+    """An error as Pulumi is to print it: its text alone.
+
+    The SDK prints what Python prints last of an exception: its class, and its text if there is one. So the text becomes
+    the name of the class. Neither a traceback nor what led to it follows, for the text has told that.
+    """
+    kind: type[Exception] = type(str(error), (Exception,), {"__module__": "builtins"})
+    return kind()
 
 
 _lock = threading.Lock()

@@ -12,15 +12,16 @@ from .apply import Change, apply
 from .cleanup import clean_up
 from .client import ImageClient
 from .destroy import cancel, restore
-from .progress import Progress
+from .progress import STARTING, Progress
 from .record import RECORD_KEYS, Record, record, refresh
-from .records import Execution, Image, Outcome
+from .records import Execution, Image, Outcome, how_to_read_all
 from .statuses import IMAGE_GONE
 from .waiting import within
 
 __all__ = [
     "IMAGE_GONE",
     "RECORD_KEYS",
+    "STARTING",
     "Change",
     "Execution",
     "Image",
@@ -31,6 +32,7 @@ __all__ = [
     "apply",
     "cancel",
     "clean_up",
+    "how_to_read_all",
     "record",
     "refresh",
     "restore",

@@ -7,19 +7,24 @@ believed only where the execution or the image shows it; otherwise the next toke
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from itertools import islice
+from typing import Any, NamedTuple
 
-from ..errors import ExecutionFailed, ImageNotFound, ServiceRefused, describe_failed_resources
+from ..errors import ExecutionFailed, ImageNotFound, NotCarriedOut, ServiceRefused, describe_failed_resources
 from . import tokens
 from .client import ImageClient, Look
 from .records import GONE, Execution, Image, Outcome
-from .statuses import EXECUTION_ENDED_BADLY, EXECUTION_SUCCEEDED, IMAGE_GONE
-from .waiting import cancel_and_wait, wait_until_ended
+from .statuses import ACTION, EXECUTION_ENDED_BADLY, EXECUTION_SUCCEEDED, IMAGE_GONE
+from .waiting import cancel_and_wait, poll_delay, wait_until_ended
 
 _READ_AGAIN_AFTER = (0.5, 1.0, 2.0)
 """Seconds between looks at an image that does not show an immediate change yet: a read may lag behind the write."""
+
+_MOST_TOKENS = 50
+"""How far along the line of tokens is asked: each one before the last stands for an earlier life of the resource."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +38,9 @@ class Change:
         client_token: the user's own token, if there is one.
         follows: the token of the change before this one, as the record has it; None for the first.
         superseded: the execution of the change before this one: it never answers for this one.
-        own_schedule: a scheduled execution of the same resource, cancelled if it is in the way.
+        own_schedule: the scheduled execution of the change before this one, cancelled first if it is still pending.
         cancels_schedules: whether any scheduled execution that is in the way is cancelled.
+        came_true: whether this change's own schedule is known to have come true before.
         wait: whether to wait until the execution has ended. A scheduled one is never waited for.
     """
 
@@ -46,6 +52,7 @@ class Change:
     superseded: str | None = None
     own_schedule: str | None = None
     cancels_schedules: bool = False
+    came_true: bool = False
     wait: bool = True
 
     @property
@@ -59,6 +66,16 @@ class Change:
         """Whether it is done only once its execution has ended."""
         return self.wait and "updateAt" not in self.request
 
+    @property
+    def overdue(self) -> bool:
+        """Whether it is scheduled for a time that has passed."""
+        at = self.request.get("updateAt")
+        return at is not None and (self.came_true or at <= datetime.now(timezone.utc))
+
+    def at_once(self) -> Change:
+        """The same change without its schedule."""
+        return replace(self, request={name: value for name, value in self.request.items() if name != "updateAt"})
+
     def shown_by(self, image: Image, execution_id: str | None) -> bool:
         """Whether an image as it stands bears out that this change was carried out, and nothing else since."""
         if image.state == self.target:
@@ -69,8 +86,19 @@ class Change:
         return execution_id is None and "updateAt" in self.request and image.deprecation_time is not None
 
 
+class _Answer(NamedTuple):
+    """What a start was answered."""
+
+    execution_id: str | None
+    """None after an immediate change."""
+    certain: bool = True
+    """Whether it is this change's own execution, or only the one that it has to be by all that the service tells."""
+
+
 async def apply(change: Change, client: ImageClient) -> Outcome:
     """Carry out a change, or take over the execution that was started for it before, and wait as declared.
+
+    A change that is scheduled for a time that has passed, and that the service does not know, is carried out at once.
 
     Args:
         change: what is declared.
@@ -78,10 +106,15 @@ async def apply(change: Change, client: ImageClient) -> Outcome:
 
     Raises:
         ExecutionFailed: the execution failed, or was cancelled while it was waited for.
+        NotCarriedOut: the service answers that the change was made, and the image does not show it.
         ServiceRefused: the service refused the request.
         asyncio.CancelledError: the caller's time limit; ``client.progress`` holds how far it came.
     """
     before = {execution.id: execution for execution in await client.executions()}
+    schedule = before.get(change.own_schedule or "")
+    if schedule and schedule.unfinished:
+        # Before anything is started: a service that lets another start beside it would still carry it out one day.
+        await _make_way(change, client, [schedule])
     line = tokens.line(
         change.resource_arn,
         change.request,
@@ -89,45 +122,62 @@ async def apply(change: Change, client: ImageClient) -> Outcome:
         given=change.client_token,
         follows=change.follows,
     )
-    for token in line:
+    for token in islice(line, _MOST_TOKENS):
         try:
-            execution_id = await _start(change, client, token)
+            answer = await _start(change, client, token)
         except ImageNotFound:
             deleted = await _deleted_before(change, client, token, before)
             if deleted is None:
                 raise
             return deleted
-        if execution_id == change.superseded and execution_id is not None:
+        except ServiceRefused as error:
+            if error.code == "InvalidRequestException" and change.overdue:
+                return await apply(change.at_once(), client)
+            raise
+        if answer is None or (answer.execution_id and answer.execution_id == change.superseded):
             continue
-        outcome = await _settle(change, client, token, execution_id, known=execution_id in before)
+        outcome = await _settle(change, client, token, answer, known=answer.execution_id in before)
         if outcome is not None:
             return outcome
-    raise AssertionError("the line of tokens has no end")
+        client.progress.execution_id = None
+    raise NotCarriedOut(
+        f"{client.progress.asked}: the service answers that it was done, but the image does not show it; "
+        f"look at what else changes this image, then run {client.progress.command} again"
+    )
 
 
-async def _start(change: Change, client: ImageClient, token: str) -> str | None:
-    """Ask until the image is free; returns the execution's id, None where there is none."""
+async def _start(change: Change, client: ImageClient, token: str) -> _Answer | None:
+    """Ask until the image is free; None when the token was used before and cannot tell for what."""
+    waited = 0.0
     while True:
         try:
-            return await client.start(change.request, token)
+            return _Answer(await client.start(change.request, token))
         except ServiceRefused as error:
             if error.code == "ResourceInUseException":
-                await _make_way(change, client)
+                in_the_way = [execution for execution in await client.executions() if execution.unfinished]
+                if in_the_way:
+                    await _make_way(change, client, in_the_way)
+                else:
+                    # It has just ended, or is not listed yet.
+                    await asyncio.sleep(poll_delay(waited))
+                    waited += poll_delay(waited)
             elif error.code == "IdempotentParameterMismatchException" and token != change.client_token:
-                return await _started_with_another_role(change, client, error)
+                return await _started_with_another_role(change, client)
             else:
                 raise
 
 
-async def _started_with_another_role(change: Change, client: ImageClient, error: ServiceRefused) -> str:
+async def _started_with_another_role(change: Change, client: ImageClient) -> _Answer | None:
     """A derived token is known with other parameters: only the role is not part of it, so this change was started.
 
-    The answer to it was lost; it can only be the newest execution of the image.
+    The answer to it was lost. It has to be one of the image's executions that does the same, most likely the newest;
+    None where there is none.
     """
-    candidates = [execution for execution in await client.executions() if execution.id != change.superseded]
-    if not candidates:
-        raise error
-    return max(candidates, key=_began).id
+    others = [execution for execution in await client.executions() if execution.id != change.superseded]
+    for execution in sorted(others, key=_began, reverse=True):
+        if await client.action(execution.id) in {ACTION[change.target], None}:
+            return _Answer(execution.id, certain=False)
+    return None
 
 
 async def _deleted_before(
@@ -138,49 +188,47 @@ async def _deleted_before(
     last = max(ended_well, key=_began, default=None)
     if change.target != IMAGE_GONE or last is None:
         return None
-    resources = await client.resources(last.id, await client.look(last.id))
-    if not any(resource["action"] == "DELETE" for resource in resources):
+    look = await client.look(last.id)
+    if not any(resource["action"] == ACTION[IMAGE_GONE] for resource in look.resources):
         return None
-    return Outcome(token, GONE, last, resources)
+    return Outcome(token, GONE, last, look.resources, more=look.more is not None)
 
 
 def _began(execution: Execution) -> str:
     return execution.start_time or ""
 
 
-async def _make_way(change: Change, client: ImageClient) -> None:
-    """Wait until the execution that has the image in use has ended; the resource's own schedule is cancelled."""
-    in_the_way = next((execution for execution in await client.executions() if execution.unfinished), None)
-    if in_the_way is None:
-        # It has just ended, or is not listed yet.
-        await asyncio.sleep(1)
-        return
-    if in_the_way.status == "PENDING" and (
-        in_the_way.id == change.own_schedule
-        or (change.cancels_schedules and (await client.find_image()).deprecation_is_ahead)
-    ):
-        await cancel_and_wait(client, in_the_way.id)
-        return
-    client.progress.in_the_way = in_the_way.id
-    await wait_until_ended(client, in_the_way.id)
-    client.progress.in_the_way = None
+async def _make_way(change: Change, client: ImageClient, in_the_way: Sequence[Execution]) -> None:
+    """Wait until what has the image in use has ended; the resource's own schedule is cancelled."""
+    for execution in in_the_way:
+        client.progress.in_the_way = execution.id
+        if execution.status == "PENDING" and (
+            execution.id == change.own_schedule
+            or (change.cancels_schedules and (await client.find_image()).deprecation_is_ahead)
+        ):
+            await cancel_and_wait(client, execution.id)
+        else:
+            await wait_until_ended(client, execution.id)
+        client.progress.in_the_way = None
 
 
-async def _settle(
-    change: Change, client: ImageClient, token: str, execution_id: str | None, *, known: bool
-) -> Outcome | None:
+async def _settle(change: Change, client: ImageClient, token: str, answer: _Answer, *, known: bool) -> Outcome | None:
     """Wait for what an answer named and believe it if it is borne out; None when the next token has to be used.
 
     Args:
         change: what is declared.
         client: the image's client.
         token: the token that was answered.
-        execution_id: what the answer named; None for an immediate change.
+        answer: what the answer named.
         known: whether the execution was there before this run asked: then it may have ended long ago.
     """
+    execution_id = answer.execution_id
     if execution_id is None:
         image = await _image_after_immediate_change(change, client)
-        return Outcome(token, image) if image else None
+        if image is None:
+            return None
+        client.progress.saw(image.state, [], more=False)
+        return Outcome(token, image)
 
     client.progress.execution_id = execution_id
     look = None
@@ -202,6 +250,8 @@ async def _settle(
     outcome = await _outcome(client, token, execution_id, look)
     if look.status in EXECUTION_ENDED_BADLY:
         raise ExecutionFailed(_failure(client, outcome))
+    if not answer.certain and not change.shown_by(outcome.image, execution_id):
+        return None
     return outcome
 
 
@@ -217,11 +267,16 @@ async def _image_after_immediate_change(change: Change, client: ImageClient) -> 
 async def _outcome(
     client: ImageClient, token: str, execution_id: str, look: Look | None, image: Image | None = None
 ) -> Outcome:
+    look = look or await client.look(execution_id)
+    client.progress.saw(look.status, look.resources, more=look.more is not None)
+    execution = await client.find_execution(execution_id)
     return Outcome(
         client_token=token,
+        # After the execution: a record of one that ended well must not hold the state before it.
         image=image or await client.find_image(),
-        execution=await client.find_execution(execution_id),
-        resources=await client.resources(execution_id, look or await client.look(execution_id)),
+        execution=execution,
+        resources=await client.resources(execution_id, look),
+        more=look.more is not None and look.status not in EXECUTION_ENDED_BADLY,
     )
 
 

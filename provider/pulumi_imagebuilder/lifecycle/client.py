@@ -11,7 +11,11 @@ from ..errors import ImageNotFound
 from ..rules import ImageArn
 from . import tokens
 from .progress import Progress
-from .records import GONE, Execution, Image, parse_resource
+from .records import GONE, MOST_RESOURCES_KEPT, Execution, Image, parse_resource
+from .statuses import EXECUTION_ENDED_BADLY
+
+_LARGEST_PAGE = 100
+"""The most that the service puts into one page."""
 
 
 @dataclass(frozen=True)
@@ -71,16 +75,19 @@ class ImageClient:
         """``ListLifecycleExecutions``, all pages, in the service's order."""
         return [
             Execution.parse(execution)
-            async for page in self._pages("list_lifecycle_executions", resourceArn=self.arn)
+            async for page in self._pages("list_lifecycle_executions", resourceArn=self.arn, maxResults=_LARGEST_PAGE)
             for execution in page["lifecycleExecutions"]
         ]
 
     async def look(self, execution_id: str, start: str | None = None) -> Look:
         """``ListLifecycleExecutionResources``, one page: the state of the execution and resources with it."""
-        parameters = {"lifecycleExecutionId": execution_id, "parentResourceId": self.arn}
-        if start:
-            parameters["nextToken"] = start
-        answer = await self._call("list_lifecycle_execution_resources", **parameters)
+        answer = await self._call(
+            "list_lifecycle_execution_resources",
+            lifecycleExecutionId=execution_id,
+            parentResourceId=self.arn,
+            maxResults=MOST_RESOURCES_KEPT,
+            **({"nextToken": start} if start else {}),
+        )
         state = answer.get("lifecycleExecutionState", {})
         return Look(
             status=state["status"],
@@ -89,10 +96,23 @@ class ImageClient:
             more=answer.get("nextToken"),
         )
 
+    async def action(self, execution_id: str) -> str | None:
+        """What an execution does to the image record, as ``DEPRECATE``; None where the service lists it not yet."""
+        answer = await self._call("list_lifecycle_execution_resources", lifecycleExecutionId=execution_id)
+        for resource in map(parse_resource, answer.get("resources", [])):
+            if resource["resource_id"] == self.arn:
+                action: str | None = resource["action"]
+                return action
+        return None
+
     async def resources(self, execution_id: str, first: Look) -> list[dict[str, Any]]:
-        """All resources of an execution, going on from a first look at it."""
+        """The resources of an execution, going on from a first look at it.
+
+        Where it failed all are read, for what failed has to be found and counted. Else the first page is all that an
+        outcome keeps, and reading thousands more would only cost calls.
+        """
         found, look = list(first.resources), first
-        while look.more:
+        while look.more and first.status in EXECUTION_ENDED_BADLY:
             look = await self.look(execution_id, look.more)
             found += look.resources
         return found

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
+from ..errors import ImageNotFound
 from .apply import Change, apply
 from .client import ImageClient
 from .statuses import IMAGE_GONE
@@ -15,7 +17,9 @@ async def cancel(recorded: Mapping[str, Any], client: ImageClient) -> None:
     """Cancel the recorded execution if it is unfinished, and wait until it is cancelled or has ended."""
     execution_id = recorded.get("lifecycle_execution_id")
     if execution_id:
-        await cancel_and_wait(client, execution_id)
+        # The service does not keep executions for ever; one that it has forgotten has ended.
+        with contextlib.suppress(ImageNotFound):
+            await cancel_and_wait(client, execution_id)
 
 
 async def restore(recorded: Mapping[str, Any], request: Mapping[str, Any], client: ImageClient) -> None:

@@ -10,6 +10,9 @@ from typing import Any
 from ..durations import clock
 from .statuses import RESOURCE_DONE
 
+STARTING = "STARTING"
+"""The status as long as the service has told none."""
+
 
 @dataclass
 class Progress:
@@ -17,20 +20,22 @@ class Progress:
 
     Args:
         asked: what is being done, as errors begin: ``changing arn:… to DISABLED``.
-        deleting: whether it is part of a deletion, which `up` goes on with as well as `destroy`.
+        same_command: whether only the same command goes on with it after an error, and not any `pulumi up`.
         now: a monotonic clock, in seconds.
     """
 
     asked: str
-    deleting: bool = False
+    same_command: bool = False
     now: Callable[[], float] = time.monotonic
-    status: str = "STARTING"
+    status: str = STARTING
     execution_id: str | None = None
     in_the_way: str | None = None
     unsettled: str | None = None
     note: str | None = None
     _resources: tuple[int, int, bool] = (0, 0, False)
     _began: float = field(init=False)
+    _told: tuple[object, ...] = ()
+    _tell_again: float = 0
 
     def __post_init__(self) -> None:
         self._began = self.now()
@@ -43,7 +48,7 @@ class Progress:
     @property
     def command(self) -> str:
         """What a person is told to run again."""
-        return "the same command" if self.deleting else "`pulumi up`"
+        return "the same command" if self.same_command else "`pulumi up`"
 
     def saw(self, status: str, resources: Sequence[dict[str, Any]], *, more: bool) -> None:
         """Take in what a poll showed; ``more`` when the execution has more resources than were read."""
@@ -60,11 +65,22 @@ class Progress:
             return f"waiting for the image to be built: {self.unsettled} {clock(self.elapsed)}{noted}"
         return f"{waiting}{self.status} {clock(self.elapsed)}{counted}{noted}"
 
+    def news(self) -> str | None:
+        """The line if it is worth a line in a log: something is new, or half as much time again has passed.
+
+        So the first minute of a wait has some ten lines in a log, and each minute after it has one.
+        """
+        shown = (self.status, self.note, self.in_the_way, self.unsettled, self._resources)
+        if shown == self._told and self.elapsed < self._tell_again:
+            return None
+        self._told, self._tell_again = shown, min(1.5 * self.elapsed, self.elapsed + 60)
+        return self.text()
+
     def out_of_time(self, limit: float) -> str:
         """What to say when the time limit, in seconds, has run out: what goes on, and what the next run will do."""
         told = f"{self.asked}: the time limit of {clock(limit)} ran out"
         longer = "or give it longer with custom_timeouts"
-        next_run = self.command if self.deleting else f"the next {self.command}"
+        next_run = self.command if self.same_command else f"the next {self.command}"
         if self.unsettled:
             return (
                 f"{told} while the image was still {self.unsettled}: "

@@ -13,7 +13,7 @@ from typing import Any
 
 from .client import ImageClient
 from .records import Image, Outcome
-from .statuses import EXECUTION_ENDED_BADLY, EXECUTION_UNFINISHED, IMAGE_GONE
+from .statuses import EXECUTION_ENDED_BADLY, EXECUTION_SUCCEEDED, EXECUTION_UNFINISHED, IMAGE_GONE
 
 Record = dict[str, Any]
 
@@ -58,6 +58,9 @@ async def refresh(recorded: Mapping[str, Any], target: str, client: ImageClient)
         execution = await client.find_execution(execution_id)
         resources = await client.resources(execution_id, await client.look(execution_id))
         fresh |= Outcome(recorded["client_token"], image, execution, resources).outputs()
+        if execution.status in EXECUTION_SUCCEEDED and target != IMAGE_GONE:
+            # It left the image as declared, whoever moved it since. A deletion may have left the record as it was.
+            fresh["__left"] = target
     if image.state == target:
         # A schedule that has come true, or an update that has ended: from now on any other state is drift.
         fresh["__left"] = image.state

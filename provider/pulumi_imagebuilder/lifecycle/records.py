@@ -79,6 +79,13 @@ class Outcome:
     image: Image
     execution: Execution | None = None
     resources: Sequence[dict[str, Any]] = field(default_factory=list)
+    more: bool = False
+    """Whether the execution has resources that were not read."""
+
+    @property
+    def cut(self) -> bool:
+        """Whether the outputs list only a part of the execution's resources."""
+        return self.more or len(self.resources) > MOST_RESOURCES_KEPT
 
     def outputs(self) -> dict[str, Any]:
         """The outputs of a state update, every one of them, None where the service told nothing."""
@@ -123,6 +130,16 @@ def kept_resources(resources: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     known = {status: place for place, status in enumerate(_ORDER)}
     ordered = sorted(resources, key=lambda r: (known.get(r["status"], 0), str(r["region"]), str(r["resource_id"])))
     return ordered[:MOST_RESOURCES_KEPT]
+
+
+def how_to_read_all(resource_arn: str, outcome: Outcome) -> str:
+    """For a person: that the outputs list only a part of the resources, and what lists all of them."""
+    assert outcome.execution is not None
+    return (
+        f"the output `resources` holds only {MOST_RESOURCES_KEPT} of the resources; all are listed by: "
+        f"aws imagebuilder list-lifecycle-execution-resources --region {resource_arn.split(':')[3]} "
+        f"--lifecycle-execution-id {outcome.execution.id} --parent-resource-id {resource_arn}"
+    )
 
 
 def instant(value: datetime | None) -> str | None:

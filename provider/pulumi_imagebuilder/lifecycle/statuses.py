@@ -7,6 +7,9 @@ EXECUTION_CANCELLABLE = frozenset({"PENDING", "IN_PROGRESS"})
 EXECUTION_SUCCEEDED = frozenset({"SUCCESS"})
 EXECUTION_ENDED_BADLY = frozenset({"FAILED", "CANCELLED"})
 
+ACTION = {"AVAILABLE": "AVAILABLE", "DEPRECATED": "DEPRECATE", "DISABLED": "DISABLE", "DELETED": "DELETE"}
+"""What an execution does to an image and its resources, by the state that was asked for."""
+
 RESOURCE_UNFINISHED = frozenset({"IN_PROGRESS"})
 RESOURCE_DONE = frozenset({"SUCCESS", "SKIPPED", "FAILED"})
 
