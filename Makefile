@@ -1,4 +1,4 @@
-.PHONY: help setup engine demo check test
+.PHONY: help setup engine demo docs recordings check test
 .DEFAULT_GOAL := help
 
 VENV := .venv
@@ -24,6 +24,13 @@ engine: .engine/bin/pulumi ## Build the pulumi program from Go modules, where no
 
 demo: setup ## Change an image in a local Image Builder, with pulumi up
 	@$(BIN)/python engine/demo.py
+
+docs: setup ## Build the site into docs/_build/html, warnings as errors
+	@$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html
+	@echo docs/_build/html/index.html
+
+recordings: setup ## Record `make demo` for the README again
+	@$(BIN)/python engine/record.py docs/demo.svg make demo
 
 check: setup ## Lint, formatting, types and layers
 	$(BIN)/ruff check .

@@ -1,0 +1,41 @@
+"""A recording of a terminal is a picture of its last screen, and of those before it in time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+from workspace import ROOT
+
+SVG = "{http://www.w3.org/2000/svg}"
+PROGRAM = r"""
+import sys, time
+print("first <line>", flush=True)
+time.sleep(0.3)
+print("\x1b[A\x1b[2K\x1b[31mlast", flush=True)
+assert sys.stdout.isatty()
+"""
+
+
+def test_a_recording(tmp_path: Path) -> None:
+    """What was overwritten shows only in its time; what stayed is there for viewers that cannot play, in its colour."""
+    picture = tmp_path / "picture.svg"
+    command = [sys.executable, ROOT / "engine" / "record.py", picture, sys.executable, "-c", PROGRAM]
+    subprocess.run(command, check=True)
+    groups = {
+        "".join(group.itertext()).strip(): group for group in ElementTree.parse(picture).getroot().iter(f"{SVG}g")
+    }
+    assert groups["first <line>"].get("visibility") == "hidden"
+    assert groups["last"].get("visibility") is None
+    (text,) = groups["last"].iter(f"{SVG}text")
+    assert text.get("fill") == "#e06c75"
+
+
+def test_a_command_that_fails(tmp_path: Path) -> None:
+    """Leaves no picture, and its exit code is the recorder's."""
+    picture = tmp_path / "picture.svg"
+    command = [sys.executable, ROOT / "engine" / "record.py", picture, sys.executable, "-c", "raise SystemExit(3)"]
+    assert subprocess.run(command).returncode == 3
+    assert not picture.exists()
