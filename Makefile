@@ -1,4 +1,4 @@
-.PHONY: help setup engine demo docs recordings check test
+.PHONY: help setup engine demo examples docs recordings check test
 .DEFAULT_GOAL := help
 
 VENV := .venv
@@ -24,6 +24,9 @@ engine: .engine/bin/pulumi ## Build the pulumi program from Go modules, where no
 
 demo: setup ## Change an image in a local Image Builder, with pulumi up
 	@$(BIN)/python engine/demo.py
+
+examples: setup ## Run every example with the real pulumi program
+	$(BIN)/python -m pytest tests/examples tests/engine/test_examples.py -n 2
 
 docs: setup ## Build the site into docs/_build/html, warnings as errors
 	@$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html

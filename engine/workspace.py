@@ -61,21 +61,25 @@ class Workspace:
         endpoint: the URL that stands for all AWS services.
         settings: the stack's configuration, as `quickstart:imageArn`.
 
+    Attributes:
+        project: the project's name.
+
     Raises:
         RuntimeError: pulumi does not create the stack.
     """
 
-    def __init__(self, project: Path, folder: Path, endpoint: str, settings: Mapping[str, str]) -> None:
+    def __init__(self, project: Path, folder: Path, endpoint: str, settings: Mapping[str, Any]) -> None:
         self.environment = environment(folder, endpoint)
         self.folder = folder / "project"
         self.folder.mkdir()
         about = yaml.safe_load((project / "Pulumi.yaml").read_text(encoding="utf-8"))
+        self.project = str(about["name"])
         about["main"] = str((project / about.get("main", ".")).resolve())
         (self.folder / "Pulumi.yaml").write_text(yaml.safe_dump(about), encoding="utf-8")
         self._ask("stack", "init", STACK, "--non-interactive")
         self.configure(settings)
 
-    def configure(self, settings: Mapping[str, str]) -> None:
+    def configure(self, settings: Mapping[str, Any]) -> None:
         """Set the stack's configuration."""
         path = self.folder / f"Pulumi.{STACK}.yaml"
         kept = yaml.safe_load(path.read_text(encoding="utf-8"))

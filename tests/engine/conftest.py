@@ -9,7 +9,7 @@ import signal
 import subprocess
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,10 @@ class Bench:
         """Replace the program; only for stacks of an inline program."""
         assert self._program is not None
         self._program.write_text(textwrap.dedent(program), encoding="utf-8")
+
+    def configure(self, settings: Mapping[str, Any]) -> None:
+        """Set the stack's configuration, by names without the project's."""
+        self.workspace.configure({f"{self.workspace.project}:{name}": value for name, value in settings.items()})
 
     def run(self, command: str, *options: str) -> subprocess.CompletedProcess[str]:
         """Run a command that changes or previews the stack."""
@@ -155,12 +159,17 @@ def bench(make_bench: Callable[..., Bench]) -> Bench:
 
 
 @pytest.fixture
-def example(tmp_path: Path) -> Iterator[Callable[[Path, Path, dict[str, str]], Bench]]:
-    """Makes the stack of an example, with its project, its folder and its settings."""
+def example(tmp_path: Path) -> Iterator[Callable[[str, Mapping[str, Any]], Bench]]:
+    """Makes the stack of an example, by name, with its settings."""
     with contextlib.ExitStack() as running:
 
-        def make(project: Path, folder: Path, settings: dict[str, str]) -> Bench:
+        def make(name: str, settings: Mapping[str, Any]) -> Bench:
+            folder = ROOT / "examples" / name
+            # The quickstart is what `pulumi up` at the root runs.
+            project = folder if (folder / "Pulumi.yaml").exists() else ROOT
             emulator = running.enter_context(Emulator(folder / "seed.yaml", execution_time="1s"))
-            return Bench(Workspace(project, tmp_path, emulator.url, settings), emulator, None)
+            bench = Bench(Workspace(project, tmp_path, emulator.url, {}), emulator, None)
+            bench.configure(settings)
+            return bench
 
         yield make

@@ -2,60 +2,219 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from workspace import ROOT
 
-ARN = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"
-EXAMPLES: dict[str, dict[str, Any]] = {
-    "quickstart": {
-        "project": ROOT,
-        "settings": {"quickstart:imageArn": ARN, "quickstart:executionRole": "ImageLifecycle"},
-        # The execution role changes nothing in AWS: it only updates the record.
-        "edit": ("quickstart:executionRole", "arn:aws:iam::123456789012:role/ImageLifecycle"),
-    },
-}
+FOLDER = ROOT / "examples"
+ACCOUNT = "arn:aws:imagebuilder:us-east-1:123456789012:image"
+WEB = f"{ACCOUNT}/web/1.0.0/1"
+ROLE = "ImageLifecycle"
+ROLE_ARN = f"arn:aws:iam::123456789012:role/{ROLE}"
 
 
-def test_every_example_is_run() -> None:
-    """No example is left out."""
-    folders = {path.parent.name for path in (ROOT / "examples").glob("*/__main__.py")}
-    assert folders == set(EXAMPLES)
+@dataclass(frozen=True)
+class Example:
+    """What an example is run with, and what there is to be seen.
+
+    Attributes:
+        settings: the stack's configuration, without the project's name.
+        edit: the settings that are changed.
+        created: what is so once it is up; told of the bench.
+        edited: what is so after the edit.
+        destroyed: what is so after destroy.
+    """
+
+    settings: Mapping[str, Any]
+    edit: Mapping[str, Any]
+    created: Callable[[Any], None]
+    edited: Callable[[Any], None]
+    destroyed: Callable[[Any], None]
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_an_example_runs(name: str, example: Any) -> None:
-    """It previews, changes the image, finds nothing to do, refreshes without drift, takes an edit, and goes."""
-    about = EXAMPLES[name]
-    bench = example(about["project"], ROOT / "examples" / name, about["settings"])
+def image_states(bench: Any) -> dict[str, str]:
+    """The images there are, by version and build, and their states."""
+    found = bench.client("imagebuilder").list_image_build_versions()["imageSummaryList"]
+    return {each["version"]: each["state"]["status"] for each in found}
 
-    assert "create" in bench.well("preview")
-    assert bench.executions() == []
-    bench.well("up")
+
+def amis(bench: Any) -> dict[str, list[str]]:
+    """The AMIs of all regions by the version and build of their image: their states."""
+    found: dict[str, list[str]] = {}
+    for region in ("us-east-1", "us-west-2", "eu-west-1"):
+        for ami in bench.client("ec2", region).describe_images(Owners=["self"])["Images"]:
+            _, version, build = ami["Name"].split("-")
+            state = "deprecated" if ami.get("DeprecationTime") else ami["State"]
+            found.setdefault(f"{version}/{build}", []).append(state)
+    return found
+
+
+def containers(bench: Any) -> list[str]:
+    """The tags in the repositories of both regions."""
+    return [
+        image["imageTag"]
+        for region in ("us-east-1", "eu-west-1")
+        for image in bench.client("ecr", region).list_images(repositoryName="app")["imageIds"]
+    ]
+
+
+def execution_states(bench: Any, arn: str = WEB) -> list[str]:
+    """The statuses of an image's executions, newest first."""
+    return [each["state"]["status"] for each in bench.executions(arn)]
+
+
+def quickstart_created(bench: Any) -> None:
     outputs = bench.workspace.outputs()
     assert outputs["status"] == "SUCCESS"
     assert [each["lifecycleExecutionId"] for each in bench.executions()] == [outputs["lifecycle_execution_id"]]
-    assert len(outputs["amis"]) == 3
-    for ami in outputs["amis"]:
-        ami_id, _, region = ami.partition(" in ")
-        (found,) = bench.client("ec2", region).describe_images(ImageIds=[ami_id])["Images"]
-        assert found["DeprecationTime"]
+    assert [ami.partition(" in ")[2] for ami in outputs["amis"]] == ["eu-west-1", "us-east-1", "us-west-2"]
+    quickstart_stays(bench)
 
-    bench.well("preview", "--expect-no-changes")
+
+def quickstart_stays(bench: Any) -> None:
+    assert image_states(bench) == {"1.0.0/1": "DEPRECATED"}
+    assert amis(bench) == {"1.0.0/1": ["deprecated"] * 3}
+    assert len(bench.executions()) == 1
+
+
+def schedule_created(bench: Any) -> None:
+    assert bench.workspace.outputs() == {"status": "PENDING", "deprecation_time": "2099-01-31T00:00:00Z"}
+    assert image_states(bench) == {"1.0.0/1": "AVAILABLE"}
+    assert amis(bench) == {"1.0.0/1": ["deprecated"] * 2}
+
+
+def schedule_edited(bench: Any) -> None:
+    assert bench.workspace.outputs() == {"status": "PENDING", "deprecation_time": "2098-01-31T00:00:00Z"}
+    assert execution_states(bench) == ["PENDING", "CANCELLED"]
+
+
+def schedule_destroyed(bench: Any) -> None:
+    assert image_states(bench) == {"1.0.0/1": "AVAILABLE"}
+    assert execution_states(bench) == ["CANCELLED", "CANCELLED"]
+
+
+def restore_created(bench: Any) -> None:
+    assert image_states(bench) == {"1.0.0/1": "DISABLED", "1.1.0/1": "AVAILABLE"}
+    assert amis(bench) == {"1.0.0/1": ["disabled"], "1.1.0/1": ["available"]}
+
+
+def restore_edited(bench: Any) -> None:
+    assert image_states(bench) == {"1.0.0/1": "AVAILABLE", "1.1.0/1": "DISABLED"}
+    assert amis(bench) == {"1.0.0/1": ["available"], "1.1.0/1": ["disabled"]}
+
+
+def restore_destroyed(bench: Any) -> None:
+    assert image_states(bench) == {"1.0.0/1": "AVAILABLE", "1.1.0/1": "AVAILABLE"}
+    assert amis(bench) == {"1.0.0/1": ["available"], "1.1.0/1": ["available"]}
+
+
+def cleanup_created(bench: Any) -> None:
+    assert image_states(bench) == {"1.0.0/1": "AVAILABLE", "1.0.0/2": "AVAILABLE"}
+    assert bench.asked("StartResourceStateUpdate") == 0
+
+
+def cleanup_edited(bench: Any) -> None:
+    assert image_states(bench) == {"1.0.0/2": "AVAILABLE"}
+    assert amis(bench) == {"1.0.0/2": ["available"] * 2}
+
+
+def cleanup_destroyed(bench: Any) -> None:
+    # The AMI with the tag is kept, and so is the record.
+    assert image_states(bench) == {"1.0.0/2": "AVAILABLE"}
+    assert amis(bench) == {"1.0.0/2": ["available"]}
+
+
+def containers_created(bench: Any) -> None:
+    uris = [f"123456789012.dkr.ecr.{region}.amazonaws.com/app:1" for region in ("eu-west-1", "us-east-1")]
+    assert bench.workspace.outputs() == {"deleted": uris}
+    assert image_states(bench) == {"1.0.0/2": "AVAILABLE", "1.0.0/3": "AVAILABLE"}
+    assert containers(bench) == ["2", "3"] * 2
+
+
+def containers_edited(bench: Any) -> None:
+    assert image_states(bench) == {"1.0.0/3": "AVAILABLE"}
+    assert containers(bench) == ["3"] * 2
+
+
+def containers_destroyed(bench: Any) -> None:
+    assert image_states(bench) == {}
+    assert containers(bench) == []
+
+
+EXAMPLES = {
+    "quickstart": Example(
+        settings={"imageArn": WEB, "executionRole": ROLE},
+        edit={"executionRole": ROLE_ARN},  # This changes nothing in AWS: it only updates the record.
+        created=quickstart_created,
+        edited=quickstart_stays,
+        destroyed=quickstart_stays,
+    ),
+    "scheduled-deprecation": Example(
+        settings={"imageArn": WEB, "executionRole": ROLE, "updateAt": "2099-01-31T00:00:00Z"},
+        edit={"updateAt": "2098-01-31T00:00:00Z"},
+        created=schedule_created,
+        edited=schedule_edited,
+        destroyed=schedule_destroyed,
+    ),
+    "restore": Example(
+        settings={
+            "image": f"{ACCOUNT}/web",
+            "versions": ["1.0.0/1", "1.1.0/1"],
+            "current": "1.1.0/1",
+            "executionRole": ROLE,
+        },
+        edit={"current": "1.0.0/1"},
+        created=restore_created,
+        edited=restore_edited,
+        destroyed=restore_destroyed,
+    ),
+    "cleanup": Example(
+        settings={"imageArn": WEB, "executionRole": ROLE},
+        edit={"imageArn": f"{ACCOUNT}/web/1.0.0/2"},
+        created=cleanup_created,
+        edited=cleanup_edited,
+        destroyed=cleanup_destroyed,
+    ),
+    "containers": Example(
+        settings={
+            "retired": f"{ACCOUNT}/app/1.0.0/1",
+            "current": f"{ACCOUNT}/app/1.0.0/3",
+            "executionRole": ROLE,
+        },
+        edit={"retired": f"{ACCOUNT}/app/1.0.0/2"},
+        created=containers_created,
+        edited=containers_edited,
+        destroyed=containers_destroyed,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in FOLDER.glob("*/seed.yaml")))
+def test_an_example_runs(name: str, example: Any) -> None:
+    """It previews, changes the images, finds nothing to do, refreshes without drift, takes an edit, and goes."""
+    about = EXAMPLES[name]
+    bench = example(name, about.settings)
+
+    assert re.search(r"\+ \d+ to create", bench.well("preview"))
+    assert bench.asked("StartResourceStateUpdate") == 0
+    bench.well("up")
+    about.created(bench)
     bench.well("up", "--expect-no-changes")
     bench.well("refresh", "--expect-no-changes")
-    key, value = about["edit"]
-    bench.workspace.configure({**about["settings"], key: value})
-    assert "1 updated" in bench.well("up")
+    bench.configure({**about.settings, **about.edit})
+    bench.well("up")
+    about.edited(bench)
     bench.well("destroy")
-    assert len(bench.executions()) == 1
-    assert bench.image_state() == "DEPRECATED"
+    about.destroyed(bench)
 
 
 def test_the_quickstart_without_its_settings(example: Any) -> None:
     """One line names the settings that are missing, before the program is run."""
-    bench = example(ROOT, ROOT / "examples" / "quickstart", {})
+    bench = example("quickstart", {})
     done = bench.run("up")
     assert done.returncode != 0
     assert done.stdout + done.stderr == (

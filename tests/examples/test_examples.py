@@ -1,0 +1,23 @@
+"""What an example is made of; tests/engine runs them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from workspace import ROOT
+
+FOLDERS = sorted(path for path in (ROOT / "examples").iterdir() if path.is_dir())
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_an_example_is_short(folder: Path) -> None:
+    """A program of a page at most, and a README that says in five lines what it shows."""
+    program = (folder / "__main__.py").read_text(encoding="utf-8").splitlines()
+    assert program[0].startswith('"""')
+    assert len(program) <= 25
+    title, blank, *lines = (folder / "README.md").read_text(encoding="utf-8").splitlines()
+    assert title.startswith("# ")
+    assert blank == ""
+    assert 3 <= len(lines) <= 5
+    assert (folder / "seed.yaml").exists()
