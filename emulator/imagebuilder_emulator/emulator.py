@@ -66,7 +66,7 @@ class Emulator:
         else:
             self._plant()
         gate = Gate(self._application, self.faults, self.requests, self.clock)
-        self._server = Server(Entrance(gate, Control(self)), port)
+        self._server = Server(Entrance(gate, Control(self)), port, self.clock.now)
 
     @property
     def backend(self) -> ImageBuilderBackend:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +98,11 @@ def _is_local(host: str) -> bool:
 class _Handler(MotoRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The ``Date`` of an answer: clients take the service's time from it, and a test may have moved that."""
+        now: Callable[[], datetime] = self.server.now  # type: ignore[attr-defined]
+        return super().date_time_string(now().timestamp() if timestamp is None else timestamp)
+
     def log_request(self, *_: Any) -> None:
         """Say nothing: the request log is where requests are told."""
 
@@ -107,10 +113,12 @@ class Server:
     Args:
         app: what to serve.
         port: the port; 0 takes a free one.
+        now: the time that answers are dated with.
     """
 
-    def __init__(self, app: WSGIApplication, port: int = 0) -> None:
+    def __init__(self, app: WSGIApplication, port: int, now: Callable[[], datetime]) -> None:
         self._server: BaseWSGIServer = make_server("127.0.0.1", port, app, threaded=True, request_handler=_Handler)
+        self._server.now = now  # type: ignore[attr-defined]
         self._thread = threading.Thread(target=self._server.serve_forever, name="emulator", daemon=True)
 
     @property

@@ -4,18 +4,24 @@ from ._version import __version__
 from .resources import (
     AmiExclusionRulesArgs,
     ExclusionRulesArgs,
+    ImageBuildVersion,
     ImageCleanup,
     IncludeResourcesArgs,
     LastLaunchedArgs,
     ResourceStateUpdate,
+    get_image_build_versions,
+    get_image_build_versions_output,
 )
 
 __all__ = [
     "AmiExclusionRulesArgs",
     "ExclusionRulesArgs",
+    "ImageBuildVersion",
     "ImageCleanup",
     "IncludeResourcesArgs",
     "LastLaunchedArgs",
     "ResourceStateUpdate",
     "__version__",
+    "get_image_build_versions",
+    "get_image_build_versions_output",
 ]

@@ -156,6 +156,18 @@ class Service:
         self._lock = threading.Lock()
         self._executor = ThreadPoolExecutor(MOST_CALLS_AT_ONCE, thread_name_prefix="imagebuilder")
 
+    def default_region(self) -> str:
+        """The region where none is named: ``aws:region``, else the one of boto3's own chain.
+
+        Raises:
+            ConfigurationError: there is none.
+        """
+        with self._lock:
+            region: str | None = self._made().region_name
+        if not region:
+            raise ConfigurationError("no region was given: name one, or set aws:region in the stack's configuration")
+        return region
+
     async def call(
         self,
         region: str,
@@ -217,15 +229,19 @@ class Service:
     def _client(self, region: str) -> Any:
         with self._lock:
             if region not in self._clients:
-                if self._session is None:
-                    self._session = self.configuration.session()
-                self._clients[region] = self._session.client(
+                self._clients[region] = self._made().client(
                     "imagebuilder",
                     region_name=region,
                     endpoint_url=self.configuration.endpoints.get("imagebuilder"),
                     config=_CLIENT_CONFIG,
                 )
             return self._clients[region]
+
+    def _made(self) -> boto3.Session:
+        """The session, made when it is first needed; called with the lock held."""
+        if self._session is None:
+            self._session = self.configuration.session()
+        return self._session
 
 
 def is_transient(error: BaseException) -> bool:

@@ -1,14 +1,18 @@
 """What users declare: the resource classes and their Args. Nothing here knows AWS or makes a call."""
 
 from .args import AmiExclusionRulesArgs, ExclusionRulesArgs, IncludeResourcesArgs, LastLaunchedArgs
+from .build_versions import ImageBuildVersion, get_image_build_versions, get_image_build_versions_output
 from .cleanup import ImageCleanup
 from .state_update import ResourceStateUpdate
 
 __all__ = [
     "AmiExclusionRulesArgs",
     "ExclusionRulesArgs",
+    "ImageBuildVersion",
     "ImageCleanup",
     "IncludeResourcesArgs",
     "LastLaunchedArgs",
     "ResourceStateUpdate",
+    "get_image_build_versions",
+    "get_image_build_versions_output",
 ]
