@@ -24,6 +24,7 @@ from pulumi.dynamic import (
     ResourceProvider,
     UpdateResult,
 )
+from pulumi.output import Unknown
 
 from .. import rules
 
@@ -53,12 +54,12 @@ class ImageBuilderProvider(ResourceProvider):
 
     def check(self, olds: Properties, news: Properties) -> CheckResult:
         """Name every mistake that can be known before a call; hand back the inputs normalised."""
-        checked = rules.check(self.kind, news, previous=olds or None)
+        checked = rules.check(self.kind, unknowns_as_text(news), previous=olds or None)
         return CheckResult(checked.inputs, [CheckFailure(f.property, f.reason) for f in checked.failures])
 
     def changes(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> rules.Changes:
         """What differs in meaning between the recorded inputs and the declared ones."""
-        return rules.changes(self.kind, declared(olds), news)
+        return rules.changes(self.kind, declared(olds), unknowns_as_text(news))
 
 
 class ResourceStateUpdateProvider(ImageBuilderProvider):
@@ -145,6 +146,17 @@ class ImageCleanupProvider(ImageBuilderProvider):
 def recorded(inputs: Mapping[str, Any], record: Mapping[str, Any]) -> Properties:
     """What Pulumi keeps: the inputs and the record. The token asked with hides the one declared, so both are kept."""
     return {**inputs, **record, "__client_token": inputs.get("client_token")}
+
+
+def unknowns_as_text(value: Any) -> Any:
+    """The same value with :data:`rules.UNKNOWN` for what a preview does not know yet; Pulumi reads it as an object."""
+    if isinstance(value, Unknown):
+        return rules.UNKNOWN
+    if isinstance(value, Mapping):
+        return {key: unknowns_as_text(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [unknowns_as_text(item) for item in value]
+    return value
 
 
 def declared(olds: Mapping[str, Any]) -> Properties:

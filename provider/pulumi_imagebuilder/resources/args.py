@@ -7,6 +7,8 @@ from typing import Any, Literal, TypedDict
 
 import pulumi
 
+from .given import refused_by_the_check
+
 State = Literal["AVAILABLE", "DEPRECATED", "DISABLED", "DELETED"]
 """The states that ``StartResourceStateUpdate`` can move an image build version to."""
 
@@ -28,6 +30,7 @@ class IncludeResourcesArgs:
     snapshots: pulumi.Input[bool] | None = pulumi.property("snapshots")
     containers: pulumi.Input[bool] | None = pulumi.property("containers")
 
+    @refused_by_the_check
     def __init__(
         self,
         *,
@@ -58,6 +61,7 @@ class LastLaunchedArgs:
     value: pulumi.Input[int] = pulumi.property("value")
     unit: pulumi.Input[TimeUnit] = pulumi.property("unit")
 
+    @refused_by_the_check
     def __init__(self, *, value: pulumi.Input[int], unit: pulumi.Input[TimeUnit]) -> None:
         _set(self, value=value, unit=unit)
 
@@ -87,6 +91,7 @@ class AmiExclusionRulesArgs:
     last_launched: pulumi.Input[LastLaunchedArgs | LastLaunchedDict] | None = pulumi.property("last_launched")
     tag_map: pulumi.Input[Mapping[str, pulumi.Input[str]]] | None = pulumi.property("tag_map")
 
+    @refused_by_the_check
     def __init__(
         self,
         *,
@@ -126,6 +131,7 @@ class ExclusionRulesArgs:
 
     amis: pulumi.Input[AmiExclusionRulesArgs | AmiExclusionRulesDict] | None = pulumi.property("amis")
 
+    @refused_by_the_check
     def __init__(self, *, amis: pulumi.Input[AmiExclusionRulesArgs | AmiExclusionRulesDict] | None = None) -> None:
         _set(self, amis=amis)
 

@@ -9,6 +9,7 @@ import pulumi.dynamic
 
 from ..dynamic import ImageCleanupProvider
 from .args import ExclusionRulesArgs, ExclusionRulesDict, IncludeResourcesArgs, IncludeResourcesDict
+from .given import given, refused_by_the_check
 from .provided import for_the_provider
 
 
@@ -25,6 +26,7 @@ class ImageCleanup(pulumi.dynamic.Resource, module="imagebuilder", name="ImageCl
     include_resources: pulumi.Output[dict[str, bool] | None]
     exclusion_rules: pulumi.Output[dict[str, Any] | None]
 
+    @refused_by_the_check
     def __init__(
         self,
         resource_name: str,
@@ -46,12 +48,15 @@ class ImageCleanup(pulumi.dynamic.Resource, module="imagebuilder", name="ImageCl
             exclusion_rules: Which AMIs stay as they are. Default: none.
             opts: Options of any Pulumi resource.
         """
-        arguments = {
-            "resource_arn": resource_arn,
-            "execution_role": execution_role,
-            "include_resources": include_resources,
-            "exclusion_rules": exclusion_rules,
-        }
+        arguments = given(
+            self,
+            {
+                "resource_arn": resource_arn,
+                "execution_role": execution_role,
+                "include_resources": include_resources,
+                "exclusion_rules": exclusion_rules,
+            },
+        )
         super().__init__(
             ImageCleanupProvider(),
             resource_name,

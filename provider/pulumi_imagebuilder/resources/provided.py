@@ -48,5 +48,3 @@ def _outputs(value: Any) -> Iterator[pulumi.Output[Any]]:
     elif isinstance(value, Sequence) and not isinstance(value, str):
         for item in value:
             yield from _outputs(item)
-    elif hasattr(type(value), "_pulumi_input_type"):
-        yield from _outputs(vars(value))

@@ -10,6 +10,7 @@ import pulumi.dynamic
 
 from ..dynamic import ResourceStateUpdateProvider
 from .args import ExclusionRulesArgs, ExclusionRulesDict, IncludeResourcesArgs, IncludeResourcesDict, OnDestroy, State
+from .given import given, refused_by_the_check
 from .provided import for_the_provider
 
 
@@ -63,6 +64,7 @@ class ResourceStateUpdate(pulumi.dynamic.Resource, module="imagebuilder", name="
     Plain dicts: Pulumi's SDK would not read them into a TypedDict.
     """
 
+    @refused_by_the_check
     def __init__(
         self,
         resource_name: str,
@@ -98,18 +100,21 @@ class ResourceStateUpdate(pulumi.dynamic.Resource, module="imagebuilder", name="
                 the image back to ``AVAILABLE``. Default: ``"retain"``.
             opts: Options of any Pulumi resource.
         """
-        arguments = {
-            "resource_arn": resource_arn,
-            "state": state,
-            "execution_role": execution_role,
-            "include_resources": include_resources,
-            "exclusion_rules": exclusion_rules,
-            "update_at": update_at,
-            "client_token": client_token,
-            "triggers": triggers,
-            "wait": wait,
-            "on_destroy": on_destroy,
-        }
+        arguments = given(
+            self,
+            {
+                "resource_arn": resource_arn,
+                "state": state,
+                "execution_role": execution_role,
+                "include_resources": include_resources,
+                "exclusion_rules": exclusion_rules,
+                "update_at": update_at,
+                "client_token": client_token,
+                "triggers": triggers,
+                "wait": wait,
+                "on_destroy": on_destroy,
+            },
+        )
         outputs = {
             "lifecycle_execution_id": None,
             "status": None,
@@ -123,6 +128,6 @@ class ResourceStateUpdate(pulumi.dynamic.Resource, module="imagebuilder", name="
         super().__init__(
             ResourceStateUpdateProvider(),
             resource_name,
-            {**arguments, **outputs, **for_the_provider(type(self), resource_name, arguments, opts)},
+            {**outputs, **arguments, **for_the_provider(type(self), resource_name, arguments, opts)},
             opts,
         )

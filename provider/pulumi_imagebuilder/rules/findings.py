@@ -135,6 +135,10 @@ def nearest(name: str, known: Sequence[str], cutoff: float = 0.6) -> str | None:
     snake = botocore.xform_name(name.replace("-", "_"))
     if snake in known:
         return str(snake)
+    # A part of the name: `role`, `resources`.
+    longer = [each for each in known if each.startswith(f"{snake}_") or each.endswith(f"_{snake}")]
+    if len(longer) == 1:
+        return longer[0]
     return next(iter(difflib.get_close_matches(snake, known, 1, cutoff)), None)
 
 
