@@ -13,6 +13,7 @@ import pulumi
 from pulumi_imagebuilder import (
     AmiExclusionRulesArgs,
     ExclusionRulesArgs,
+    ImageCleanup,
     IncludeResourcesArgs,
     LastLaunchedArgs,
     ResourceStateUpdate,
@@ -58,6 +59,15 @@ GOOD = {
         'ResourceStateUpdate("x", resource_arn=arn, state="DEPRECATED", update_at="2030-01-31T00:00:00Z",\n'
         '    client_token="t", triggers=["2026", 6, {"deep": [True]}, arn_output], wait=False, on_destroy="restore",\n'
         '    opts=pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="30m")))'
+    ),
+    "clean-up": 'ImageCleanup("x", resource_arn=arn_output, execution_role=arn_output)',
+    "clean-up of some": (
+        'ImageCleanup("x", resource_arn=arn, execution_role="R", include_resources={"amis": True},\n'
+        '    exclusion_rules=ExclusionRulesArgs(amis={"is_public": True}),\n'
+        '    opts=pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(delete="30m")))'
+    ),
+    "outputs of a clean-up": (
+        'kept = ImageCleanup("x", resource_arn=arn, execution_role="R")\nrole: pulumi.Output[str] = kept.execution_role'
     ),
     "outputs of the resource": (
         'done = ResourceStateUpdate("x", resource_arn=arn, state="DISABLED")\n'
@@ -174,6 +184,24 @@ BAD = {
         'ResourceStateUpdate("x", resource_arn=arn, state="DISABLED", on_destroy="delete")',
         "arg-type",
         'Argument "on_destroy" to "ResourceStateUpdate" has incompatible type "Literal[\'delete\']"',
+    ),
+    "clean-up without a role": Mistake(
+        'ImageCleanup("x", resource_arn=arn)', "call-arg", 'Missing named argument "execution_role" for "ImageCleanup"'
+    ),
+    "clean-up with a state": Mistake(
+        'ImageCleanup("x", resource_arn=arn, execution_role="R", state="DELETED")',
+        "call-arg",
+        'Unexpected keyword argument "state" for "ImageCleanup"',
+    ),
+    "clean-up of a flag as text": Mistake(
+        'ImageCleanup("x", resource_arn=arn, execution_role="R", include_resources={"amis": "yes"})',
+        "arg-type",
+        'Argument "include_resources" to "ImageCleanup" has incompatible type "dict[str, str]"',
+    ),
+    "output that does not exist": Mistake(
+        'ImageCleanup("x", resource_arn=arn, execution_role="R").status',
+        "attr-defined",
+        '"ImageCleanup" has no attribute "status"',
     ),
     "triggers as a number": Mistake(
         'ResourceStateUpdate("x", resource_arn=arn, state="DISABLED", triggers=6)',
