@@ -232,6 +232,41 @@ def test_coming_back_to_an_earlier_declaration_happens_again() -> None:
     assert len(service.executions) == 3
 
 
+def test_the_same_declaration_adopts_what_stands_without_its_record() -> None:
+    """Also where it was reached by a change of an earlier declaration, whose token went with the record."""
+    service = ServiceInMemory()
+    first = apply(service, {**DEPRECATE, "state": {"status": "DISABLED"}}).client_token
+    apply(service, follows=first, superseded="lce-1")
+    assert apply(service).outputs()["lifecycle_execution_id"] == "lce-2"
+    assert len(service.executions) == 2
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    [
+        pytest.param({"exclusionRules": {"amis": {"regions": ["us-west-2"]}}}, id="other AMIs"),
+        pytest.param({"state": {"status": "DISABLED"}}, id="another state"),
+        pytest.param({"updateAt": FAR_AHEAD}, id="another time"),
+    ],
+)
+def test_another_declaration_adopts_nothing(otherwise: dict[str, Any]) -> None:
+    """What stands has to be the whole of what is declared, as far as the service tells it."""
+    service = ServiceInMemory()
+    apply(service)
+    apply(service, {**DEPRECATE, **otherwise})
+    assert len(service.executions) == 2
+
+
+def test_an_image_moved_elsewhere_and_back_is_changed_again() -> None:
+    """The image shows the declared state, but its AMIs were restored by an execution since, and not changed again."""
+    service = ServiceInMemory()
+    apply(service)
+    restore = {**DEPRECATE, "state": {"status": "AVAILABLE"}}
+    apply(service, restore, client_token="a stranger's")
+    apply(service, {"state": {"status": "DEPRECATED"}}, client_token="another stranger's")
+    assert apply(service).outputs()["lifecycle_execution_id"] == "lce-3"
+
+
 def test_an_immediate_change_that_never_shows_is_given_up() -> None:
     """Not asked for again and again until the time limit: whatever keeps the image as it is, is another's."""
     service = ServiceInMemory()
@@ -301,7 +336,7 @@ def test_a_schedule_that_has_passed_is_carried_out_at_once() -> None:
     scheduled = {**DEPRECATE, "updateAt": LONG_AGO}
     outcome = apply(service, scheduled)
     assert (outcome.outputs()["lifecycle_execution_id"], outcome.image.state) == ("lce-1", "DEPRECATED")
-    assert apply(service, scheduled) == outcome
+    assert apply(service, scheduled).execution == outcome.execution
     assert len(service.executions) == 1
 
 
@@ -319,7 +354,7 @@ def test_a_schedule_that_came_true_is_not_scheduled_again() -> None:
     scheduled = {**DEPRECATE, "updateAt": FAR_AHEAD}
     assert apply(service, scheduled, came_true=True).image.state == "DEPRECATED"
     with pytest.raises(ServiceRefused, match="updateAt must be in the future"):
-        apply(service, scheduled)
+        apply(service, {**scheduled, "updateAt": FAR_AHEAD + timedelta(days=1)})
 
 
 def test_thousands_of_resources() -> None:

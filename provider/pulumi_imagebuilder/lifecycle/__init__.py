@@ -8,7 +8,8 @@
 ...     return await within(3600, apply(change, client), client.progress)
 """
 
-from .apply import Change, apply
+from .apply import apply
+from .change import Change
 from .cleanup import clean_up
 from .client import ImageClient
 from .destroy import cancel, restore

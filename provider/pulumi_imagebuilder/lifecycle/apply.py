@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from itertools import islice
-from typing import Any, NamedTuple
 
 from ..errors import ExecutionFailed, ImageNotFound, NotCarriedOut, ServiceRefused, describe_failed_resources
 from . import tokens
+from .change import Change
 from .client import ImageClient, Look
-from .records import GONE, Execution, Image, Outcome
-from .statuses import ACTION, EXECUTION_ENDED_BADLY, EXECUTION_SUCCEEDED, IMAGE_GONE
+from .evidence import Answer, deleted_before, moved_since, standing, started_with_another_role
+from .records import Execution, Image, Outcome
+from .statuses import EXECUTION_ENDED_BADLY, EXECUTION_SUCCEEDED
 from .waiting import cancel_and_wait, poll_delay, wait_until_ended
 
 _READ_AGAIN_AFTER = (0.5, 1.0, 2.0)
@@ -25,74 +24,6 @@ _READ_AGAIN_AFTER = (0.5, 1.0, 2.0)
 
 _MOST_TOKENS = 50
 """How far along the line of tokens is asked: each one before the last stands for an earlier life of the resource."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """A declared change of one image build version.
-
-    Args:
-        resource_arn: ARN of the image build version.
-        request: parameters of ``StartResourceStateUpdate`` other than the ARN and the token.
-        triggers: the values whose change runs the update again.
-        client_token: the user's own token, if there is one.
-        follows: the token of the change before this one, as the record has it; None for the first.
-        superseded: the execution of the change before this one: it never answers for this one.
-        own_schedule: the scheduled execution of the change before this one, cancelled first if it is still pending.
-        cancels_schedules: whether any scheduled execution that is in the way is cancelled.
-        came_true: whether this change's own schedule is known to have come true before.
-        wait: whether to wait until the execution has ended. A scheduled one is never waited for.
-    """
-
-    resource_arn: str
-    request: Mapping[str, Any]
-    triggers: Any = None
-    client_token: str | None = None
-    follows: str | None = None
-    superseded: str | None = None
-    own_schedule: str | None = None
-    cancels_schedules: bool = False
-    came_true: bool = False
-    wait: bool = True
-
-    @property
-    def target(self) -> str:
-        """The state asked for."""
-        status: str = self.request["state"]["status"]
-        return status
-
-    @property
-    def awaited(self) -> bool:
-        """Whether it is done only once its execution has ended."""
-        return self.wait and "updateAt" not in self.request
-
-    @property
-    def overdue(self) -> bool:
-        """Whether it is scheduled for a time that has passed."""
-        at = self.request.get("updateAt")
-        return at is not None and (self.came_true or at <= datetime.now(timezone.utc))
-
-    def at_once(self) -> Change:
-        """The same change without its schedule."""
-        return replace(self, request={name: value for name, value in self.request.items() if name != "updateAt"})
-
-    def shown_by(self, image: Image, execution_id: str | None) -> bool:
-        """Whether an image as it stands bears out that this change was carried out, and nothing else since."""
-        if image.state == self.target:
-            return True
-        if self.target == IMAGE_GONE:
-            # A deletion that left something out keeps the record: then it stands while nothing came after it.
-            return execution_id is not None and image.lifecycle_execution_id == execution_id
-        return execution_id is None and "updateAt" in self.request and image.deprecation_time is not None
-
-
-class _Answer(NamedTuple):
-    """What a start was answered."""
-
-    execution_id: str | None
-    """None after an immediate change."""
-    certain: bool = True
-    """Whether it is this change's own execution, or only the one that it has to be by all that the service tells."""
 
 
 async def apply(change: Change, client: ImageClient) -> Outcome:
@@ -110,7 +41,8 @@ async def apply(change: Change, client: ImageClient) -> Outcome:
         ServiceRefused: the service refused the request.
         asyncio.CancelledError: the caller's time limit; ``client.progress`` holds how far it came.
     """
-    before = {execution.id: execution for execution in await client.executions()}
+    listed = await client.executions()
+    before = {execution.id: execution for execution in listed}
     schedule = before.get(change.own_schedule or "")
     if schedule and schedule.unfinished:
         # Before anything is started: a service that lets another start beside it would still carry it out one day.
@@ -122,11 +54,12 @@ async def apply(change: Change, client: ImageClient) -> Outcome:
         given=change.client_token,
         follows=change.follows,
     )
+    found = await standing(change, client, listed)
     for token in islice(line, _MOST_TOKENS):
         try:
-            answer = await _start(change, client, token)
+            answer = found or await _start(change, client, token)
         except ImageNotFound:
-            deleted = await _deleted_before(change, client, token, before)
+            deleted = await deleted_before(change, client, token, before)
             if deleted is None:
                 raise
             return deleted
@@ -134,9 +67,10 @@ async def apply(change: Change, client: ImageClient) -> Outcome:
             if error.code == "InvalidRequestException" and change.overdue:
                 return await apply(change.at_once(), client)
             raise
+        found = None
         if answer is None or (answer.execution_id and answer.execution_id == change.superseded):
             continue
-        outcome = await _settle(change, client, token, answer, known=answer.execution_id in before)
+        outcome = await _settle(change, client, token, answer, before)
         if outcome is not None:
             return outcome
         client.progress.execution_id = None
@@ -146,56 +80,28 @@ async def apply(change: Change, client: ImageClient) -> Outcome:
     )
 
 
-async def _start(change: Change, client: ImageClient, token: str) -> _Answer | None:
+async def _start(change: Change, client: ImageClient, token: str) -> Answer | None:
     """Ask until the image is free; None when the token was used before and cannot tell for what."""
     waited = 0.0
     while True:
         try:
-            return _Answer(await client.start(change.request, token))
+            return Answer(await client.start(change.request, token))
         except ServiceRefused as error:
             if error.code == "ResourceInUseException":
                 in_the_way = [execution for execution in await client.executions() if execution.unfinished]
                 if in_the_way:
                     await _make_way(change, client, in_the_way)
+                    found = await standing(change, client, await client.executions())
+                    if found:
+                        return found
                 else:
                     # It has just ended, or is not listed yet.
                     await asyncio.sleep(poll_delay(waited))
                     waited += poll_delay(waited)
             elif error.code == "IdempotentParameterMismatchException" and token != change.client_token:
-                return await _started_with_another_role(change, client)
+                return await started_with_another_role(change, client)
             else:
                 raise
-
-
-async def _started_with_another_role(change: Change, client: ImageClient) -> _Answer | None:
-    """A derived token is known with other parameters: only the role is not part of it, so this change was started.
-
-    The answer to it was lost. It has to be one of the image's executions that does the same, most likely the newest;
-    None where there is none.
-    """
-    others = [execution for execution in await client.executions() if execution.id != change.superseded]
-    for execution in sorted(others, key=_began, reverse=True):
-        if await client.action(execution.id) in {ACTION[change.target], None}:
-            return _Answer(execution.id, certain=False)
-    return None
-
-
-async def _deleted_before(
-    change: Change, client: ImageClient, token: str, before: Mapping[str, Execution]
-) -> Outcome | None:
-    """The outcome of a deletion whose token the service has forgotten: the image is gone, an execution shows why."""
-    ended_well = [execution for execution in before.values() if execution.status in EXECUTION_SUCCEEDED]
-    last = max(ended_well, key=_began, default=None)
-    if change.target != IMAGE_GONE or last is None:
-        return None
-    look = await client.look(last.id)
-    if not any(resource["action"] == ACTION[IMAGE_GONE] for resource in look.resources):
-        return None
-    return Outcome(token, GONE, last, look.resources, more=look.more is not None)
-
-
-def _began(execution: Execution) -> str:
-    return execution.start_time or ""
 
 
 async def _make_way(change: Change, client: ImageClient, in_the_way: Sequence[Execution]) -> None:
@@ -212,7 +118,9 @@ async def _make_way(change: Change, client: ImageClient, in_the_way: Sequence[Ex
         client.progress.in_the_way = None
 
 
-async def _settle(change: Change, client: ImageClient, token: str, answer: _Answer, *, known: bool) -> Outcome | None:
+async def _settle(
+    change: Change, client: ImageClient, token: str, answer: Answer, before: Mapping[str, Execution]
+) -> Outcome | None:
     """Wait for what an answer named and believe it if it is borne out; None when the next token has to be used.
 
     Args:
@@ -220,7 +128,7 @@ async def _settle(change: Change, client: ImageClient, token: str, answer: _Answ
         client: the image's client.
         token: the token that was answered.
         answer: what the answer named.
-        known: whether the execution was there before this run asked: then it may have ended long ago.
+        before: the executions that were there before this run asked: these may have ended long ago.
     """
     execution_id = answer.execution_id
     if execution_id is None:
@@ -232,7 +140,7 @@ async def _settle(change: Change, client: ImageClient, token: str, answer: _Answ
 
     client.progress.execution_id = execution_id
     look = None
-    if known:
+    if execution_id in before:
         look = await client.look(execution_id)
         client.progress.saw(look.status, look.resources, more=look.more is not None)
         if look.status == "CANCELLING":
@@ -241,7 +149,7 @@ async def _settle(change: Change, client: ImageClient, token: str, answer: _Answ
             return None
         if look.status in EXECUTION_SUCCEEDED:
             image = await client.find_image()
-            if not change.shown_by(image, execution_id):
+            if not change.shown_by(image, execution_id) or await moved_since(change, client, execution_id, before):
                 return None
             return await _outcome(client, token, execution_id, look, image)
     if not change.awaited:

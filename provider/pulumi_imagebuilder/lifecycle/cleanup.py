@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ImageNotFound
-from .apply import Change, apply
+from .apply import apply
+from .change import Change
 from .client import ImageClient
 from .records import GONE, Image, Outcome
 from .statuses import EXECUTION_SUCCEEDED, IMAGE_GONE, IMAGE_UNSETTLED

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ImageNotFound
-from .apply import Change, apply
+from .apply import apply
+from .change import Change
 from .client import ImageClient
 from .statuses import IMAGE_GONE
 from .waiting import cancel_and_wait

@@ -53,6 +53,8 @@ class Execution:
     reason: str | None = None
     start_time: str | None = None
     end_time: str | None = None
+    began: datetime = field(default=datetime.max.replace(tzinfo=timezone.utc), compare=False)
+    """When it was started, as exactly as the service tells; the far future where it does not."""
 
     @classmethod
     def parse(cls, execution: Mapping[str, Any]) -> Execution:
@@ -63,6 +65,7 @@ class Execution:
             reason=execution["state"].get("reason"),
             start_time=instant(execution.get("startTime")),
             end_time=instant(execution.get("endTime")),
+            began=execution.get("startTime") or datetime.max.replace(tzinfo=timezone.utc),
         )
 
     @property

@@ -10,6 +10,7 @@ EXECUTION_ENDED_BADLY = frozenset({"FAILED", "CANCELLED"})
 ACTION = {"AVAILABLE": "AVAILABLE", "DEPRECATED": "DEPRECATE", "DISABLED": "DISABLE", "DELETED": "DELETE"}
 """What an execution does to an image and its resources, by the state that was asked for."""
 
+RESOURCE_SUCCEEDED = frozenset({"SUCCESS"})
 RESOURCE_UNFINISHED = frozenset({"IN_PROGRESS"})
 RESOURCE_DONE = frozenset({"SUCCESS", "SKIPPED", "FAILED"})
 
