@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ import tenacity
 
 from ._version import __version__
 from .errors import ConfigurationError, ImageNotFound, PermanentError, ServiceRefused
+from .pacing import Pace
 
 MOST_CALLS_AT_ONCE = 16
 """Calls under way at one time in one process; more would only queue at the service."""
@@ -152,6 +154,7 @@ class Service:
         self.configuration = configuration or Configuration()
         self._session = session
         self._clients: dict[str, Any] = {}
+        self._paces: defaultdict[str, Pace] = defaultdict(Pace)
         # boto3 sessions are not thread-safe; clients are.
         self._lock = threading.Lock()
         self._executor = ThreadPoolExecutor(MOST_CALLS_AT_ONCE, thread_name_prefix="imagebuilder")
@@ -220,11 +223,21 @@ class Service:
             raise PermanentError(f"{asked}: {error}") from error
 
     async def _call_once(self, region: str, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        pace = self._paces[region]
+
         def run() -> dict[str, Any]:
             answer: dict[str, Any] = getattr(self._client(region), operation)(**parameters)
             return answer
 
-        return await asyncio.get_running_loop().run_in_executor(self._executor, run)
+        await pace.turn()
+        try:
+            answer = await asyncio.get_running_loop().run_in_executor(self._executor, run)
+        except botocore.exceptions.ClientError as error:
+            if is_throttle(error):
+                pace.refused()
+            raise
+        pace.passed()
+        return answer
 
     def _client(self, region: str) -> Any:
         with self._lock:
@@ -249,11 +262,19 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, botocore.exceptions.SSLError | botocore.exceptions.ProxyConnectionError):
         return False
     if isinstance(error, botocore.exceptions.ClientError):
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        # The model marks no error as retryable: the status tells. EC2-style throttles (400) carry it in the code.
-        code = error.response.get("Error", {}).get("Code", "")
-        return status == 429 or status >= 500 or code in {"ThrottlingException", "Throttling", "RequestLimitExceeded"}
+        # The model marks no error as retryable: the status tells.
+        return is_throttle(error) or _status(error) >= 500
     return isinstance(error, _TRANSPORT_ERRORS)
+
+
+def is_throttle(error: botocore.exceptions.ClientError) -> bool:
+    """Whether the service says that it was asked too much: 429, or a throttle of EC2's kind (400), told by its code."""
+    code = error.response.get("Error", {}).get("Code", "")
+    return _status(error) == 429 or code in {"ThrottlingException", "Throttling", "RequestLimitExceeded"}
+
+
+def _status(error: botocore.exceptions.ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def _summary(error: BaseException) -> str:
