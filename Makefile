@@ -1,4 +1,4 @@
-.PHONY: help setup engine demo examples docs recordings check test
+.PHONY: help setup engine demo examples docs recordings browser check test
 .DEFAULT_GOAL := help
 
 VENV := .venv
@@ -34,6 +34,10 @@ docs: setup ## Build the site into docs/_build/html, warnings as errors
 
 recordings: setup ## Record `make demo` for the README again
 	@$(BIN)/python engine/record.py docs/demo.svg make demo
+
+browser: ## Install Chromium and its driver by apt, as root on Debian, for the console's tests in a browser
+	apt-get update --quiet
+	apt-get install --quiet --yes --no-install-recommends chromium chromium-driver
 
 check: setup ## Lint, formatting, types and layers
 	$(BIN)/ruff check .

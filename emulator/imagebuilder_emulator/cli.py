@@ -62,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     with emulator:
         print(f"Listening on {emulator.url}", flush=True)
+        print(f"Console on {emulator.url}/console", flush=True)
         stop.wait()
     return 0
 

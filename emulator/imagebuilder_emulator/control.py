@@ -8,6 +8,8 @@
 | ``/_emulator/requests``        | GET, with ``?operation=`` and ``?after=NUMBER``; DELETE                         |
 | ``/_emulator/requests/counts`` | GET                                                                             |
 | ``/_emulator/state``           | GET (save), PUT (load), DELETE (back to the seed)                               |
+| ``/_emulator/overview``        | GET, with ``?search=``, ``?state=``, ``?region=``, ``?start=``: for the console |
+| ``/console``                   | GET: the page itself                                                            |
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from werkzeug.exceptions import BadRequest, HTTPException, NotFound, Unsupported
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
+from . import console
 from .clock import duration
 
 if TYPE_CHECKING:
@@ -40,33 +43,36 @@ class Control:
         self._emulator = emulator
         self._map = Map(
             [
-                Rule(f"/_emulator/{path}", methods=[method], endpoint=endpoint)
+                Rule(path, methods=[method], endpoint=endpoint)
                 for path, method, endpoint in (
-                    ("clock", "GET", self._clock),
-                    ("clock", "POST", self._move_clock),
-                    ("faults", "GET", self._faults),
-                    ("faults", "POST", self._add_faults),
-                    ("faults", "PUT", self._replace_faults),
-                    ("faults", "DELETE", self._clear_faults),
-                    ("faults/<int:number>", "DELETE", self._remove_fault),
-                    ("requests", "GET", self._requests),
-                    ("requests", "DELETE", self._clear_requests),
-                    ("requests/counts", "GET", self._counts),
-                    ("state", "GET", self._save),
-                    ("state", "PUT", self._load),
-                    ("state", "DELETE", self._reset),
+                    ("/_emulator/clock", "GET", self._clock),
+                    ("/_emulator/clock", "POST", self._move_clock),
+                    ("/_emulator/faults", "GET", self._faults),
+                    ("/_emulator/faults", "POST", self._add_faults),
+                    ("/_emulator/faults", "PUT", self._replace_faults),
+                    ("/_emulator/faults", "DELETE", self._clear_faults),
+                    ("/_emulator/faults/<int:number>", "DELETE", self._remove_fault),
+                    ("/_emulator/requests", "GET", self._requests),
+                    ("/_emulator/requests", "DELETE", self._clear_requests),
+                    ("/_emulator/requests/counts", "GET", self._counts),
+                    ("/_emulator/state", "GET", self._save),
+                    ("/_emulator/state", "PUT", self._load),
+                    ("/_emulator/state", "DELETE", self._reset),
+                    ("/_emulator/overview", "GET", self._overview),
+                    ("/console", "GET", self._console),
                 )
             ]
         )
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer with JSON; a mistake is ``{"error": "…"}`` with status 400, 404, 405 or 415."""
+        """Answer, all but the console with JSON; a mistake is ``{"error": "…"}`` with status 400, 404, 405 or 415."""
         request = Request(environ)
         response: Response
         try:
             endpoint, arguments = self._map.bind_to_environ(environ).match()
             answer: Callable[..., Any] = endpoint
-            response = _json(answer(request, **arguments))
+            answered = answer(request, **arguments)
+            response = answered if isinstance(answered, Response) else _json(answered)
         except ValueError as error:
             response = _json({"error": str(error)}, 400)
         except HTTPException as error:
@@ -91,10 +97,7 @@ class Control:
         return self._clock(request)
 
     def _faults(self, request: Request) -> Any:
-        return [
-            {"number": number, "fault": fault.text, "calls": fault.calls, "hits": fault.hits}
-            for number, fault in self._emulator.faults.all().items()
-        ]
+        return self._emulator.faults.as_json()
 
     def _add_faults(self, request: Request) -> Any:
         return {"numbers": self._emulator.faults.add(*_texts(request))}
@@ -133,6 +136,14 @@ class Control:
     def _reset(self, request: Request) -> Any:
         self._emulator.reset()
         return {}
+
+    def _overview(self, request: Request) -> Any:
+        asked = {name: request.args.get(name, "") for name in ("search", "state", "region")}
+        return console.overview(self._emulator, **asked, start=max(0, request.args.get("start", 0, type=int)))
+
+    def _console(self, request: Request) -> Response:
+        text, headers = console.page()
+        return Response(text, headers=dict(headers), mimetype="text/html")
 
 
 def _json(answer: Any, status: int = 200) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -97,15 +98,37 @@ def push_container(container: Container) -> None:
     backend.put_image(container.repository, json.dumps(manifest), container.tag)
 
 
+def find(ami: Ami) -> Any:
+    """An AMI as moto's EC2 has it; None for one that is gone."""
+    return ec2_backends[ami.account][ami.region].amis.get(ami.id)
+
+
 def ami_snapshots(ami: Ami) -> list[str]:
     """The ids of an AMI's snapshots; none for an AMI that is gone."""
-    found = ec2_backends[ami.account][ami.region].amis.get(ami.id)
+    found = find(ami)
     return [mapping["Ebs"]["SnapshotId"] for mapping in found.block_device_mappings] if found else []
+
+
+class Snapshots:
+    """The snapshots that EC2 has of AMIs, those of deregistered ones too: each region is looked through once."""
+
+    def __init__(self) -> None:
+        self._regions: dict[tuple[str, str], defaultdict[str, list[str]]] = {}
+
+    def of(self, ami: Ami) -> list[str]:
+        """The ids of an AMI's snapshots."""
+        place = (ami.account, ami.region)
+        if place not in self._regions:
+            found = self._regions[place] = defaultdict(list)
+            for snapshot in ec2_backends[ami.account][ami.region].snapshots.values():
+                if snapshot.from_ami:
+                    found[snapshot.from_ami].append(snapshot.id)
+        return self._regions[place].get(ami.id, [])
 
 
 def excluded(ami: Ami, rules: dict[str, Any], now: datetime) -> str | None:
     """Why an AMI is left out by the exclusion rules; None when it takes part."""
-    found = ec2_backends[ami.account][ami.region].amis.get(ami.id)
+    found = find(ami)
     if found is None:
         return None
     if rules.get("isPublic") and found.is_public:
@@ -182,7 +205,7 @@ def delete_container(container: Container) -> None:
 
 
 def _existing(ami: Ami) -> Any:
-    found = ec2_backends[ami.account][ami.region].amis.get(ami.id)
+    found = find(ami)
     if found is None:
         raise EffectFailed(f"The AMI {ami.id} does not exist")
     return found

@@ -1,7 +1,7 @@
 """Faults on demand: one line of text each, the same on the command line and over HTTP.
 
 ``OPERATION KIND [OPTION…]`` disturbs requests, ``execution fail|hang [OPTION…]`` disturbs executions.
-``docs/emulator-control.md`` has the grammar and examples.
+``docs/emulator.md`` has the grammar and examples.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Any
 
 import botocore.session
 
@@ -220,6 +221,13 @@ class Faults:
         """The faults by number, in the order they were set."""
         with self._lock:
             return dict(self._faults)
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """The faults with their numbers, how many calls they have looked at, and how many they have struck."""
+        return [
+            {"number": number, "fault": fault.text, "calls": fault.calls, "hits": fault.hits}
+            for number, fault in self.all().items()
+        ]
 
     def strike(self, service: str, operation: str) -> list[Fault]:
         """Count a request; the faults that strike it, in the order they were set."""

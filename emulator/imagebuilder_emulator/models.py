@@ -75,7 +75,7 @@ class ImageBuilderBackend:
         rules.check_request(request, now)
         rules.check_image(request, image)
         asynchronous = rules.is_asynchronous(request, now)
-        busy = self._unfinished(image) if asynchronous else None
+        busy = self.under_way(image) if asynchronous else None
         if busy:
             raise ResourceInUseException(f"The image {image.arn} is in use by the lifecycle execution {busy.id}")
         answer: dict[str, Any] = {"resourceArn": image.arn}
@@ -154,8 +154,8 @@ class ImageBuilderBackend:
         """The executions of an image, newest first."""
         return [self.executions[execution_id] for execution_id in reversed(self._by_image.get(image_arn, ()))]
 
-    def _unfinished(self, image: Image) -> Execution | None:
-        """The execution that is under way: one at a time, so it can only be the newest."""
+    def under_way(self, image: Image) -> Execution | None:
+        """The execution of an image that is not finished: one at a time, so it can only be the newest."""
         newest = self._by_image.get(image.arn)
         execution = self.executions[newest[-1]] if newest else None
         return execution if execution and execution.unfinished else None
@@ -238,7 +238,7 @@ class ImageBuilderBackend:
     def delete_image(self, arn: str, region: str) -> Mapping[str, Any]:
         """``DeleteImage``: removes the record, and nothing under it."""
         image = self.get_image(arn, region)
-        busy = self._unfinished(image)
+        busy = self.under_way(image)
         if busy:
             raise ResourceDependencyException(f"The image {arn} is in use by the lifecycle execution {busy.id}")
         if image.state not in SETTLED:

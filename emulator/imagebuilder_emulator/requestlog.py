@@ -113,6 +113,11 @@ class RequestLog:
             and (not name or (request.service, request.operation) == (service or "imagebuilder", name))
         ]
 
+    def newest(self, count: int) -> list[Request]:
+        """The last requests, newest first."""
+        with self._lock:
+            return list(itertools.islice(reversed(self._requests), count))
+
     def counts(self) -> dict[str, int]:
         """How many requests there were by ``service:operation``, those no longer kept too."""
         with self._lock:

@@ -166,7 +166,7 @@ def _touched(backend: ImageBuilderBackend) -> Iterator[Ami | Container]:
 
 def _saved_ami(ami: Ami) -> Iterator[SavedAmi]:
     """The AMI, if EC2 still has it."""
-    found = ec2_backends[ami.account][ami.region].amis.get(ami.id)
+    found = effects.find(ami)
     if isinstance(found, effects.DistributedAmi):
         yield SavedAmi(
             ami,

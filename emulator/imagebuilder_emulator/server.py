@@ -48,6 +48,10 @@ class Entrance:
             start_response("403 Forbidden", [("Content-Type", "text/plain")])
             return [b"This server answers on 127.0.0.1 and localhost only\n"]
         path = environ["PATH_INFO"]
+        browser = "text/html" in environ.get("HTTP_ACCEPT", "") and "HTTP_AUTHORIZATION" not in environ
+        if path == "/" and browser:
+            start_response("302 Found", [("Location", "/console"), ("Content-Length", "0")])
+            return []
         # A signed request may mean an S3 bucket of that name.
         ours = path == "/console" and "HTTP_AUTHORIZATION" not in environ
         app = self._control if ours or path.startswith("/_emulator/") else self._services
