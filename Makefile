@@ -1,4 +1,4 @@
-.PHONY: help setup engine demo examples docs recordings browser check test
+.PHONY: help setup engine demo examples faults docs recordings browser check test
 .DEFAULT_GOAL := help
 
 VENV := .venv
@@ -38,6 +38,11 @@ recordings: setup ## Record `make demo` for the README again
 browser: ## Install Chromium and its driver by apt, as root on Debian, for the console's tests in a browser
 	apt-get update --quiet
 	apt-get install --quiet --yes --no-install-recommends chromium chromium-driver
+
+MINUTES := 10
+
+faults: setup ## Kill and disturb runs at random for ten minutes; SEED=… repeats a run
+	@PYTHONPATH=engine $(BIN)/python tests/engine/random_faults.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 check: setup ## Lint, formatting, types and layers
 	$(BIN)/ruff check .

@@ -68,7 +68,7 @@ async def apply(change: Change, client: ImageClient) -> Outcome:
                 return await apply(change.at_once(), client)
             raise
         found = None
-        if answer is None or (answer.execution_id and answer.execution_id == change.superseded):
+        if answer is None or _is_of_an_earlier_life(answer, change, before):
             continue
         outcome = await _settle(change, client, token, answer, before)
         if outcome is not None:
@@ -78,6 +78,14 @@ async def apply(change: Change, client: ImageClient) -> Outcome:
         f"{client.progress.asked}: the service answers that it was done, but the image does not show it; "
         f"look at what else changes this image, then run {client.progress.command} again"
     )
+
+
+def _is_of_an_earlier_life(answer: Answer, change: Change, before: Mapping[str, Execution]) -> bool:
+    """Whether an answer names the execution of the change before this one, or one from before that."""
+    execution, superseded = before.get(answer.execution_id or ""), before.get(change.superseded or "")
+    if execution is None or superseded is None:
+        return answer.execution_id is not None and answer.execution_id == change.superseded
+    return execution.began <= superseded.began
 
 
 async def _start(change: Change, client: ImageClient, token: str) -> Answer | None:
