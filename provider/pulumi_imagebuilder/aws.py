@@ -213,7 +213,8 @@ class Service:
         except botocore.exceptions.ClientError as error:
             code = error.response.get("Error", {}).get("Code", "Unknown")
             kind = ImageNotFound if code == "ResourceNotFoundException" else ServiceRefused
-            raise kind(f"{asked}: {_summary(error)}{_hint(code)}", code) from error
+            reason = f"{_summary(error)}{_hint(code)}"
+            raise kind(f"{asked}: {reason}", code, reason) from error
         except botocore.exceptions.NoCredentialsError as error:
             raise PermanentError(
                 f"{asked}: no AWS credentials were found: set aws:profile or aws:accessKey and aws:secretKey in the "

@@ -17,10 +17,15 @@ class ImageBuilderError(Exception):
 
     Args:
         message: what happened; line breaks in it (services send them) become spaces.
+        reason: the part of it that tells why, without what was asked and what to do next. Default: all of it.
+
+    Attributes:
+        reason: as given, on one line too.
     """
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, reason: str | None = None) -> None:
         super().__init__(" ".join(message.split()))
+        self.reason = " ".join((reason or message).split())
 
 
 class TemporaryError(ImageBuilderError):
@@ -42,8 +47,8 @@ class ServiceRefused(PermanentError):
         code: the service's error code, as ``InvalidRequestException``.
     """
 
-    def __init__(self, message: str, code: str) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, code: str, reason: str | None = None) -> None:
+        super().__init__(message, reason)
         self.code = code
 
 
@@ -53,6 +58,10 @@ class ImageNotFound(ServiceRefused):
 
 class ExecutionFailed(TemporaryError):
     """A lifecycle execution ended as ``FAILED`` or ``CANCELLED``; running again starts a new one."""
+
+
+class FleetFailed(TemporaryError):
+    """Some images of a fleet failed; all others have been carried out, and running again touches only what is left."""
 
 
 class NotCarriedOut(TemporaryError):

@@ -13,7 +13,7 @@ from botocore.session import get_session
 from pulumi_imagebuilder import aws, lifecycle
 from pulumi_imagebuilder.errors import ExecutionFailed, ImageNotFound, NotCarriedOut, ServiceRefused, TimedOut
 from pulumi_imagebuilder.lifecycle import statuses
-from pulumi_imagebuilder.lifecycle.waiting import poll_delay
+from pulumi_imagebuilder.lifecycle.rhythm import poll_delay
 
 ARN = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"
 DEPRECATE = {

@@ -16,8 +16,9 @@ from .change import Change
 from .client import ImageClient, Look
 from .evidence import Answer, deleted_before, moved_since, standing, started_with_another_role
 from .records import Execution, Image, Outcome
+from .rhythm import poll_delay
 from .statuses import EXECUTION_ENDED_BADLY, EXECUTION_SUCCEEDED
-from .waiting import cancel_and_wait, poll_delay, wait_until_ended
+from .waiting import cancel_and_wait, wait_until_ended
 
 _READ_AGAIN_AFTER = (0.5, 1.0, 2.0)
 """Seconds between looks at an image that does not show an immediate change yet: a read may lag behind the write."""
@@ -41,7 +42,7 @@ async def apply(change: Change, client: ImageClient) -> Outcome:
         ServiceRefused: the service refused the request.
         asyncio.CancelledError: the caller's time limit; ``client.progress`` holds how far it came.
     """
-    listed = await client.executions()
+    listed = await client.executions_before()
     before = {execution.id: execution for execution in listed}
     schedule = before.get(change.own_schedule or "")
     if schedule and schedule.unfinished:
@@ -162,13 +163,16 @@ async def _settle(
             return await _outcome(client, token, execution_id, look, image)
     if not change.awaited:
         return await _outcome(client, token, execution_id, look)
-    look = await wait_until_ended(client, execution_id, look_first=False)
+    age = look.seconds_since(before[execution_id].began) if look else 0.0
+    look = await wait_until_ended(client, execution_id, look_first=False, age=age, rhythm=client.rhythm)
     outcome = await _outcome(client, token, execution_id, look)
-    if look.status in EXECUTION_ENDED_BADLY:
-        raise ExecutionFailed(_failure(client, outcome))
-    if not answer.certain and not change.shown_by(outcome.image, execution_id):
+    if look.status not in EXECUTION_ENDED_BADLY and change.shown_by(outcome.image, execution_id):
+        return outcome
+    if execution_id not in before and await client.began_before_this_run(execution_id):
         return None
-    return outcome
+    if look.status in EXECUTION_ENDED_BADLY:
+        raise _failure(client, outcome)
+    return outcome if answer.certain else None
 
 
 async def _image_after_immediate_change(change: Change, client: ImageClient) -> Image | None:
@@ -185,7 +189,7 @@ async def _outcome(
 ) -> Outcome:
     look = look or await client.look(execution_id)
     client.progress.saw(look.status, look.resources, more=look.more is not None)
-    execution = await client.find_execution(execution_id)
+    execution = await client.execution(execution_id, look)
     return Outcome(
         client_token=token,
         # After the execution: a record of one that ended well must not hold the state before it.
@@ -196,14 +200,17 @@ async def _outcome(
     )
 
 
-def _failure(client: ImageClient, outcome: Outcome) -> str:
-    """One line: what was asked, how its execution ended and why, which resources failed, what to do next."""
+def _failure(client: ImageClient, outcome: Outcome) -> ExecutionFailed:
+    """In one line: what was asked, how its execution ended and why, which resources failed, what to do next."""
     execution = outcome.execution
     assert execution is not None
     failed = describe_failed_resources(outcome.resources)
     reason = execution.reason or "the service gave no reason"
-    parts = [f"{client.progress.asked}: lifecycle execution {execution.id} ended as {execution.status}: {reason}"]
+    told = f"lifecycle execution {execution.id} ended as {execution.status}: {reason}"
     if failed:
-        parts.append(f"failed: {failed}")
-    parts.append(f"mend the cause and run {client.progress.command} again, which starts a new one")
-    return "; ".join(parts)
+        told += f"; failed: {failed}"
+    return ExecutionFailed(
+        f"{client.progress.asked}: {told}; mend the cause and run {client.progress.command} again, "
+        "which starts a new one",
+        told,
+    )

@@ -11,8 +11,8 @@ from .apply import apply
 from .change import Change
 from .client import ImageClient
 from .records import GONE, Image, Outcome
+from .rhythm import poll_delay
 from .statuses import EXECUTION_SUCCEEDED, IMAGE_GONE, IMAGE_UNSETTLED
-from .waiting import poll_delay
 
 
 async def clean_up(request: Mapping[str, Any], client: ImageClient, *, declared: str | None = None) -> Outcome | None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from ..aws import Service
 from ..errors import ImageNotFound
 from ..rules import ImageArn
 from . import tokens
+from .builds import answered_at
 from .progress import Progress
 from .records import GONE, MOST_RESOURCES_KEPT, Execution, Image, parse_resource
+from .rhythm import Rhythm
 from .statuses import EXECUTION_ENDED_BADLY
 
 _LARGEST_PAGE = 100
@@ -27,6 +30,15 @@ class Look:
     resources: list[dict[str, Any]]
     more: str | None
     """Where the rest of the resources begins; None when these are all."""
+    at: datetime
+    """When it was, by the service's clock."""
+    began: datetime | None = None
+    ended: datetime | None = None
+    """When the first of the resources began to change, and the last one ended; None where the service does not say."""
+
+    def seconds_since(self, then: datetime) -> float:
+        """Seconds from a time of the service's to this look; none if it was later."""
+        return max(0.0, (self.at - then).total_seconds())
 
 
 class ImageClient:
@@ -44,6 +56,7 @@ class ImageClient:
     def __init__(self, service: Service, resource_arn: str, progress: Progress) -> None:
         self.arn = resource_arn
         self.progress = progress
+        self.rhythm = Rhythm()
         self._service = service
         self._region = ImageArn.parse(resource_arn).region
 
@@ -79,6 +92,25 @@ class ImageClient:
             for execution in page["lifecycleExecutions"]
         ]
 
+    async def executions_before(self) -> list[Execution]:
+        """The executions that were there before this run asks for one."""
+        return await self.executions()
+
+    async def began_before_this_run(self, execution_id: str) -> bool:
+        """Whether an execution that was not among those before did begin earlier nevertheless: here all were listed."""
+        return False
+
+    async def execution(self, execution_id: str, look: Look) -> Execution:
+        """An execution in full, after a look at it."""
+        return await self.find_execution(execution_id)
+
+    async def took(self, execution_id: str) -> float:
+        """How long an execution that has ended took, in seconds, by the service's own account."""
+        answer = await self._call("get_lifecycle_execution", lifecycleExecutionId=execution_id)
+        execution = answer["lifecycleExecution"]
+        began, ended = execution.get("startTime"), execution.get("endTime")
+        return float((ended - began).total_seconds()) if began and ended else 0.0
+
     async def look(self, execution_id: str, start: str | None = None) -> Look:
         """``ListLifecycleExecutionResources``, one page: the state of the execution and resources with it."""
         answer = await self._call(
@@ -88,12 +120,15 @@ class ImageClient:
             maxResults=MOST_RESOURCES_KEPT,
             **({"nextToken": start} if start else {}),
         )
-        state = answer.get("lifecycleExecutionState", {})
+        state, resources = answer.get("lifecycleExecutionState", {}), answer.get("resources", [])
         return Look(
             status=state["status"],
             reason=state.get("reason"),
-            resources=[parse_resource(resource) for resource in answer.get("resources", [])],
+            resources=[parse_resource(resource) for resource in resources],
             more=answer.get("nextToken"),
+            at=answered_at(answer),
+            began=min((each["startTime"] for each in resources if each.get("startTime")), default=None),
+            ended=max((each["endTime"] for each in resources if each.get("endTime")), default=None),
         )
 
     async def action(self, execution_id: str) -> str | None:
@@ -126,9 +161,6 @@ class ImageClient:
             parameters["nextToken"] = page["nextToken"]
 
     async def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
-        def retrying(why: str) -> None:
-            self.progress.note = why
-
         return await self._service.call(
-            self._region, operation, asked=self.progress.asked, on_retry=retrying, **parameters
+            self._region, operation, asked=self.progress.asked, on_retry=self.progress.retrying, **parameters
         )

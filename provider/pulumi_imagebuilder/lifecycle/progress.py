@@ -55,6 +55,10 @@ class Progress:
         done = sum(resource["status"] in RESOURCE_DONE for resource in resources)
         self.status, self.note, self._resources = status, None, (done, len(resources), more)
 
+    def retrying(self, why: str) -> None:
+        """Take in that a call is made again, and why."""
+        self.note = why
+
     def text(self) -> str:
         """The line: ``IN_PROGRESS 42s, 3 of 7 resources``."""
         done, total, more = self._resources

@@ -9,44 +9,46 @@ from typing import Any, TypeVar
 from ..errors import ServiceRefused, TimedOut
 from .client import ImageClient, Look
 from .progress import Progress
+from .rhythm import Rhythm
 from .statuses import EXECUTION_CANCELLABLE, EXECUTION_UNFINISHED
 
 T = TypeVar("T")
 
-_SHORTEST, _SHARE, _LONGEST = 1.0, 0.1, 30.0
+_ALONE = Rhythm()
 
 
-def poll_delay(elapsed: float) -> float:
-    """Seconds until the next poll, so that an end is noticed within max(1 s, 10 % of the time it took).
-
-    Args:
-        elapsed: seconds waited so far.
-    """
-    # A tenth less than allowed: the poll itself takes time too.
-    return 0.9 * min(max(_SHORTEST, _SHARE * elapsed), _LONGEST)
-
-
-async def wait_until_ended(client: ImageClient, execution_id: str, *, look_first: bool = True) -> Look:
+async def wait_until_ended(
+    client: ImageClient,
+    execution_id: str,
+    *,
+    look_first: bool = True,
+    age: float = 0.0,
+    rhythm: Rhythm = _ALONE,
+) -> Look:
     """Poll an execution, one call per interval, until it has ended one way or the other.
 
     Args:
         client: the image it belongs to.
         execution_id: what to wait for.
         look_first: whether to look before the first interval; not worth a call where it has just been started.
+        age: seconds since it began.
+        rhythm: when to look. Default: by the rule for one execution.
 
     Returns:
         The look that showed the end.
     """
     loop = asyncio.get_running_loop()
-    began = loop.time()
+    began = loop.time() - age
     if not look_first:
-        await asyncio.sleep(poll_delay(0))
+        await rhythm.pause(execution_id, age)
     while True:
         look = await client.look(execution_id)
         client.progress.saw(look.status, look.resources, more=look.more is not None)
+        elapsed = loop.time() - began
         if look.status not in EXECUTION_UNFINISHED:
+            await rhythm.ended(execution_id, look.status, elapsed, lambda: client.took(execution_id))
             return look
-        await asyncio.sleep(poll_delay(loop.time() - began))
+        await rhythm.pause(execution_id, elapsed)
 
 
 async def cancel_and_wait(client: ImageClient, execution_id: str) -> Look:
