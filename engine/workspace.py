@@ -60,6 +60,7 @@ class Workspace:
         folder: where Pulumi's home, state and stack settings are kept.
         endpoint: the URL that stands for all AWS services.
         settings: the stack's configuration, as `quickstart:imageArn`.
+        backend: URL of where the state is kept. Default: a folder beside the home.
 
     Attributes:
         project: the project's name.
@@ -68,8 +69,12 @@ class Workspace:
         RuntimeError: pulumi does not create the stack.
     """
 
-    def __init__(self, project: Path, folder: Path, endpoint: str, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, project: Path, folder: Path, endpoint: str, settings: Mapping[str, Any], *, backend: str | None = None
+    ) -> None:
         self.environment = environment(folder, endpoint)
+        if backend:
+            self.environment["PULUMI_BACKEND_URL"] = backend
         self.folder = folder / "project"
         self.folder.mkdir()
         about = yaml.safe_load((project / "Pulumi.yaml").read_text(encoding="utf-8"))

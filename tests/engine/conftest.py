@@ -88,7 +88,8 @@ class Bench:
         except OSError:
             return ""
 
-    def until(self, what: Callable[[], Any], limit: float = 60) -> Any:
+    @staticmethod
+    def until(what: Callable[[], Any], limit: float = 60) -> Any:
         """Wait until something is so; what it is."""
         end = time.monotonic() + limit
         while time.monotonic() < end:
@@ -130,6 +131,12 @@ def nothing_left(tmp_path: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):
             if home in (process / "environ").read_bytes():
                 os.kill(int(process.name), signal.SIGKILL)
+
+
+@pytest.fixture
+def until() -> Callable[..., Any]:
+    """Waits until something is so."""
+    return Bench.until
 
 
 @pytest.fixture

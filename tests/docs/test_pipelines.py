@@ -1,0 +1,92 @@
+"""The example pipelines are valid by the published schemas, call `pulumi` as it is, and run one at a time."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from workspace import ROOT
+
+FOLDER = ROOT / "docs" / "pipelines"
+GITHUB = sorted(FOLDER.glob("github-*.yml"))
+GITLAB = FOLDER / "gitlab-ci.yml"
+
+
+def load(path: Path) -> dict[str, Any]:
+    return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def commands(path: Path) -> Iterator[list[str]]:
+    """The calls of `pulumi` in a pipeline."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        text = line.strip().removeprefix("- ").removeprefix("run: ")
+        if text.startswith("pulumi "):
+            # A value that the pipeline fills in has spaces in it, and no options.
+            yield [word for word in text.split() if word not in {"${{", "}}"}]
+
+
+def validate(*options: str) -> None:
+    command = [sys.executable, "-m", "check_jsonschema", *options]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_github_workflows_are_valid() -> None:
+    """By the published schema."""
+    validate("--builtin-schema", "vendor.github-workflows", *map(str, GITHUB))
+
+
+def test_the_gitlab_pipeline_is_valid() -> None:
+    """By the published schema."""
+    validate("--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci", str(GITLAB))
+
+
+def test_pulumi_has_the_options() -> None:
+    """Each option that a pipeline gives to a command is one of that command."""
+    pulumi = shutil.which("pulumi") or str(ROOT / ".engine" / "bin" / "pulumi")
+    given: dict[str, set[str]] = {}
+    for path in (*GITHUB, GITLAB):
+        for _, command, *words in commands(path):
+            given.setdefault(command, set()).update(word for word in words if word.startswith("-"))
+    assert given.keys() == {"preview", "cancel", "refresh", "up"}
+    for command, options in given.items():
+        told = subprocess.run([pulumi, command, "--help"], capture_output=True, text=True, check=True).stdout
+        assert {option for option in options if f"{option} " not in told} == set(), command
+
+
+@pytest.mark.parametrize("path", GITHUB, ids=lambda path: path.stem)
+def test_one_run_at_a_time_on_github(path: Path) -> None:
+    """Jobs that change a stack wait for each other, and are given a role without a stored key."""
+    workflow = load(path)
+    assert workflow["permissions"]["id-token"] == "write"
+    changing = workflow["jobs"]["up"]
+    assert changing["concurrency"]["group"].startswith("images-")
+    assert changing["concurrency"]["cancel-in-progress"] is False
+    assert "aws-access-key-id" not in path.read_text(encoding="utf-8")
+
+
+def test_one_run_at_a_time_on_gitlab() -> None:
+    """The same."""
+    pipeline = load(GITLAB)
+    assert pipeline["up"]["resource_group"] == "images-production"
+    assert pipeline["up"]["interruptible"] is False
+    assert "AWS_TOKEN" in pipeline[".pulumi"]["id_tokens"]
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.stem)
+def test_a_trust_policy(path: Path) -> None:
+    """Names the audience and one repository's branch: any other job of the provider is turned away."""
+    (statement,) = json.loads(path.read_text(encoding="utf-8"))["Statement"]
+    assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
+    provider = statement["Principal"]["Federated"].partition("oidc-provider/")[2]
+    conditions = statement["Condition"]["StringEquals"]
+    assert conditions[f"{provider}:aud"] == "sts.amazonaws.com"
+    assert conditions[f"{provider}:sub"].endswith("main")
+    assert "*" not in conditions[f"{provider}:sub"]
