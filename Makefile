@@ -32,8 +32,10 @@ docs: setup ## Build the site into docs/_build/html, warnings as errors
 	@$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html
 	@echo docs/_build/html/index.html
 
-recordings: setup ## Record `make demo` for the README again
+recordings: setup ## Record anew what the README and docs/ show of a terminal and of a log
 	@$(BIN)/python engine/record.py docs/demo.svg make demo
+	@$(BIN)/python engine/record.py --as 'pulumi up --yes' docs/pipelines/terminal.svg $(BIN)/python engine/pipeline_run.py
+	@$(BIN)/python engine/pipeline_run.py --non-interactive --suppress-progress </dev/null >docs/pipelines/log.txt
 
 browser: ## Install Chromium and its driver by apt, as root on Debian, for the console's tests in a browser
 	apt-get update --quiet

@@ -45,7 +45,7 @@ def setup(app: Sphinx) -> None:
     written: dict[str, list[str]] = {}
 
     def keep(app: Sphinx, what: str, name: str, item: Any, options: Any, lines: list[str]) -> None:
-        if what == "attribute":
+        if what in {"attribute", "property"}:
             written[name] = list(lines)
 
     def restore(app: Sphinx, what: str, name: str, item: Any, options: Any, lines: list[str]) -> None:

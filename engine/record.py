@@ -1,10 +1,13 @@
-"""Record a command in a terminal as a picture that plays: `engine/record.py PICTURE.svg COMMAND [ARGUMENT…]`.
+"""Record a command in a terminal as a picture that plays: `record.py [--as TEXT] PICTURE.svg COMMAND [ARGUMENT…]`.
+
+The command is shown at the top, or the text in its place.
 
 The picture plays once and ends on the last screen, which is also all that a viewer shows that cannot play it.
 """
 
 from __future__ import annotations
 
+import argparse
 import codecs
 import fcntl
 import os
@@ -12,7 +15,6 @@ import pty
 import select
 import struct
 import subprocess
-import sys
 import termios
 import time
 from collections.abc import Iterator
@@ -60,12 +62,12 @@ Row = tuple[Run, ...]
 Frame = tuple[float, list[Row]]
 
 
-def record(command: list[str], screen: pyte.Screen) -> Iterator[Frame]:
+def record(command: list[str], screen: pyte.Screen, title: str) -> Iterator[Frame]:
     """Run a command in a terminal and yield what it shows, with the seconds since it began, at each change."""
     terminal, inner = pty.openpty()
     fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", screen.lines, screen.columns, 0, 0))
     stream, decoder = pyte.Stream(screen), codecs.getincrementaldecoder("utf-8")("replace")
-    stream.feed(f"\x1b[1m$ {' '.join(command)}\x1b[0m\r\n")
+    stream.feed(f"\x1b[1m$ {title}\x1b[0m\r\n")
     began = shown = time.monotonic()
     yield 0.0, rows(screen)
     environment = {**os.environ, "TERM": "xterm-256color"}
@@ -151,11 +153,15 @@ def _text(row: Row, y: int) -> str:
 
 def main() -> None:
     """Record what the command line says."""
-    picture, *command = sys.argv[1:]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("picture", type=Path)
+    parser.add_argument("--as", dest="title")
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    arguments = parser.parse_args()
     screen = pyte.Screen(COLUMNS, LINES)
-    frames = list(record(command, screen))
+    frames = list(record(arguments.command, screen, arguments.title or " ".join(arguments.command)))
     used = max(y + 1 for _, shown in frames for y, row in enumerate(shown) if row)
-    Path(picture).write_text(draw(frames, used), encoding="utf-8")
+    arguments.picture.write_text(draw(frames, used), encoding="utf-8")
 
 
 if __name__ == "__main__":
