@@ -50,6 +50,11 @@ class Progress:
         """What a person is told to run again."""
         return "the same command" if self.same_command else "`pulumi up`"
 
+    @property
+    def next_run(self) -> str:
+        """What goes on with it after an error."""
+        return self.command if self.same_command else f"the next {self.command}"
+
     def saw(self, status: str, resources: Sequence[dict[str, Any]], *, more: bool) -> None:
         """Take in what a poll showed; ``more`` when the execution has more resources than were read."""
         done = sum(resource["status"] in RESOURCE_DONE for resource in resources)
@@ -69,12 +74,16 @@ class Progress:
             return f"waiting for the image to be built: {self.unsettled} {clock(self.elapsed)}{noted}"
         return f"{waiting}{self.status} {clock(self.elapsed)}{counted}{noted}"
 
+    def state(self) -> tuple[object, ...]:
+        """What is new when it changes."""
+        return (self.status, self.note, self.in_the_way, self.unsettled, self._resources)
+
     def news(self) -> str | None:
         """The line if it is worth a line in a log: something is new, or half as much time again has passed.
 
         So the first minute of a wait has some ten lines in a log, and each minute after it has one.
         """
-        shown = (self.status, self.note, self.in_the_way, self.unsettled, self._resources)
+        shown = self.state()
         if shown == self._told and self.elapsed < self._tell_again:
             return None
         self._told, self._tell_again = shown, min(1.5 * self.elapsed, self.elapsed + 60)
@@ -84,7 +93,6 @@ class Progress:
         """What to say when the time limit, in seconds, has run out: what goes on, and what the next run will do."""
         told = f"{self.asked}: the time limit of {clock(limit)} ran out"
         longer = "or give it longer with custom_timeouts"
-        next_run = self.command if self.same_command else f"the next {self.command}"
         if self.unsettled:
             return (
                 f"{told} while the image was still {self.unsettled}: "
@@ -96,7 +104,7 @@ class Progress:
             )
         if self.execution_id:
             return f"{told} while lifecycle execution {self.execution_id} was {self.status}: it goes on, and " + (
-                f"{next_run} goes on waiting for it; {longer}"
+                f"{self.next_run} goes on waiting for it; {longer}"
             )
         last = f" ({self.note})" if self.note else ""
-        return f"{told} before the service answered{last}: {next_run} goes on from here"
+        return f"{told} before the service answered{last}: {self.next_run} goes on from here"

@@ -1,0 +1,243 @@
+"""Many images side by side: each goes the way of a single one, and what can be asked for all at once is.
+
+What they share: a survey of the images before anything is asked, and one when all that goes on has ended; the rhythm
+of looking at executions; and one pace of calls, which is the service's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import datetime, timezone
+from typing import Any, TypeVar
+
+from ..aws import Service
+from ..durations import clock
+from ..errors import FleetFailed, ImageBuilderError
+from .client import ImageClient, Look
+from .progress import Progress
+from .reasons import grouped
+from .records import GONE, Execution, Image, instant
+from .rhythm import SharedRhythm
+from .statuses import EXECUTION_SUCCEEDED, EXECUTION_UNFINISHED, IMAGE_GONE, RESOURCE_SUCCEEDED
+from .survey import Survey
+
+T = TypeVar("T")
+
+Work = Callable[[ImageClient], Coroutine[Any, Any, T]]
+"""What is to be done for one image."""
+
+_WORKING = "WORKING"
+_NOTED_FOR = 5.0
+"""Seconds that it is told why a call was made again."""
+
+
+class FleetProgress(Progress):
+    """How far a fleet has come: ``143 of 200 done, 2 failed, 55 in progress, 48s``.
+
+    Attributes:
+        total: how many images there are.
+        done: how many of them are done.
+        failures: why images failed, by ARN.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.total = self.done = 0
+        self.failures: dict[str, ImageBuilderError] = {}
+        self._noted_at = 0.0
+
+    @property
+    def counted(self) -> str:
+        """The counts alone."""
+        failed = f", {len(self.failures)} failed" if self.failures else ""
+        left = self.total - self.done - len(self.failures)
+        return f"{self.done} of {self.total} done{failed}{f', {left} in progress' if left else ''}"
+
+    def text(self) -> str:
+        """The line."""
+        noted = f" ({self.note})" if self.note and self.elapsed - self._noted_at < _NOTED_FOR else ""
+        return f"{self.counted}, {clock(self.elapsed)}{noted}"
+
+    def state(self) -> tuple[object, ...]:
+        """What is new when it changes."""
+        return (self.done, len(self.failures))
+
+    def retrying(self, why: str) -> None:
+        """Take in that a call for one of the images is made again, and why."""
+        self.note, self._noted_at = why, self.elapsed
+
+    def out_of_time(self, limit: float) -> str:
+        """What to say when the time limit, in seconds, has run out."""
+        failed = f"; {grouped(self.failures)}" if self.failures else ""
+        return (
+            f"{self.asked}: the time limit of {clock(limit)} ran out with {self.counted}{failed}; what is in progress "
+            f"goes on, and {self.next_run} goes on from here; or give it longer with custom_timeouts"
+        )
+
+
+async def each(service: Service, progress: FleetProgress, asked: str, work: Mapping[str, Work[T]]) -> dict[str, T]:
+    """Do something for each of many images, side by side; what fails for one does not stop the others.
+
+    Args:
+        service: where calls go.
+        progress: what is being done.
+        asked: what is being done for one of them, with ``{}`` for its ARN.
+        work: what is to be done, by the image's ARN.
+
+    Returns:
+        What came of it, by ARN.
+
+    Raises:
+        FleetFailed: some failed; all others have been carried out.
+        asyncio.CancelledError: the caller's time limit; ``progress`` holds how far it came.
+    """
+    progress.total, progress.status = len(work), _WORKING
+    if not work:
+        return {}
+    fleet = _Fleet(service, progress)
+    await fleet.survey(list(work))
+    done: dict[str, T] = {}
+
+    async def carry_out(arn: str) -> None:
+        client = _Member(service, arn, _MemberProgress(asked.format(arn), fleet=progress), fleet)
+        try:
+            done[arn] = await work[arn](client)
+            progress.done += 1
+        except ImageBuilderError as error:
+            progress.failures[arn] = error
+        finally:
+            fleet.leave()
+
+    await asyncio.gather(*map(carry_out, work))
+    if progress.failures:
+        raise FleetFailed(
+            f"{progress.asked}: {progress.counted}; {grouped(progress.failures)}; mend the cause and run "
+            f"{progress.command} again, which touches only what is not done"
+        )
+    return {arn: done[arn] for arn in work}
+
+
+class _MemberProgress(Progress):
+    """How far one image of a fleet has come."""
+
+    def __init__(self, asked: str, fleet: FleetProgress) -> None:
+        super().__init__(asked, same_command=fleet.same_command)
+        self._fleet = fleet
+
+    def retrying(self, why: str) -> None:
+        """Take in that a call is made again, and why: the fleet tells it."""
+        super().retrying(why)
+        self._fleet.retrying(why)
+
+
+class _Fleet:
+    """What the members share."""
+
+    def __init__(self, service: Service, progress: FleetProgress) -> None:
+        self.progress = progress
+        self.rhythm = SharedRhythm()
+        self.images: dict[str, Image] = {}
+        self._survey = Survey(service, progress)
+        self._working = 0
+        self._waiting: dict[str, asyncio.Future[Image | None]] = {}
+        self._deleted: set[str] = set()
+        self._reading: asyncio.Task[None] | None = None
+
+    def began(self, region: str) -> datetime:
+        """When this run began, by the clock of the service in a region; long ago where it has not answered yet."""
+        return self._survey.began.get(region, datetime.min.replace(tzinfo=timezone.utc))
+
+    async def survey(self, arns: list[str]) -> None:
+        """Read all images before anything is asked for them; all are at work from then on."""
+        self.images = await self._survey.read(arns)
+        self._working = len(arns)
+
+    async def image(self, arn: str, *, deleted: bool) -> Image | None:
+        """An image as it stands once all others that are at work have come as far as this: then one survey tells all.
+
+        None where it may not be read.
+
+        Args:
+            arn: the image.
+            deleted: whether an execution has deleted it, with nothing left out.
+        """
+        waiting = self._waiting[arn] = asyncio.get_running_loop().create_future()
+        if deleted and self.images.get(arn, GONE) != GONE:
+            self._deleted.add(arn)
+        self.leave()
+        try:
+            return await waiting
+        finally:
+            self._working += 1
+
+    def leave(self) -> None:
+        """One is no longer at work: it is done, or waits for its image."""
+        self._working -= 1
+        if self._working == 0 and self._waiting:
+            self._reading = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        try:
+            images = await self._survey.read(waiting, deleted=self._deleted)
+        except Exception as error:
+            for future in waiting.values():
+                if not future.done():
+                    future.set_exception(error)
+            return
+        for arn, future in waiting.items():
+            if not future.done():
+                future.set_result(images.get(arn))
+
+
+class _Member(ImageClient):
+    """The calls that concern one image of a fleet, without those that the fleet makes for all."""
+
+    def __init__(self, service: Service, arn: str, progress: Progress, fleet: _Fleet) -> None:
+        super().__init__(service, arn, progress)
+        self.rhythm = fleet.rhythm
+        self._fleet = fleet
+        self._touched = False
+        """Whether anything has gone on since the survey that may have changed the image."""
+        self._deletes = self._deleted = False
+
+    async def start(self, request: Mapping[str, Any], token: str) -> str | None:
+        """As for one; what a known execution answers for has gone on before the survey."""
+        execution_id = await super().start(request, token)
+        known = self._fleet.images.get(self.arn, GONE).lifecycle_execution_id
+        self._touched |= execution_id is None or execution_id != known
+        self._deletes = request["state"]["status"] == IMAGE_GONE
+        return execution_id
+
+    async def look(self, execution_id: str, start: str | None = None) -> Look:
+        """As for one."""
+        look = await super().look(execution_id, start)
+        self._touched |= look.status in EXECUTION_UNFINISHED
+        all_done = look.more is None and all(each["status"] in RESOURCE_SUCCEEDED for each in look.resources)
+        self._deleted = self._deletes and look.status in EXECUTION_SUCCEEDED and all_done
+        return look
+
+    async def find_image(self) -> Image:
+        """From a survey: the first one as long as nothing has gone on since."""
+        if self._touched:
+            image = await self._fleet.image(self.arn, deleted=self._deleted)
+        else:
+            image = self._fleet.images.get(self.arn)
+        return image or await super().find_image()
+
+    async def executions_before(self) -> list[Execution]:
+        """None are asked for where the image does not know of any."""
+        image = self._fleet.images.get(self.arn, GONE)
+        return [] if image != GONE and image.lifecycle_execution_id is None else await self.executions()
+
+    async def began_before_this_run(self, execution_id: str) -> bool:
+        """By the service's own clock: an image need not know of its executions."""
+        return (await self.find_execution(execution_id)).began < self._fleet.began(self._region)
+
+    async def execution(self, execution_id: str, look: Look) -> Execution:
+        """As the look tells it: from the first change under the image to the last; asked for where it does not."""
+        if look.more or look.status in EXECUTION_UNFINISHED or not (look.began and look.ended):
+            return await self.find_execution(execution_id)
+        times = instant(look.began), instant(look.ended)
+        return Execution(execution_id, look.status, look.reason, *times, began=look.began)
