@@ -4,6 +4,7 @@ from ._version import __version__
 from .resources import (
     AmiExclusionRulesArgs,
     ExclusionRulesArgs,
+    FleetStateUpdate,
     ImageBuildVersion,
     ImageCleanup,
     IncludeResourcesArgs,
@@ -16,6 +17,7 @@ from .resources import (
 __all__ = [
     "AmiExclusionRulesArgs",
     "ExclusionRulesArgs",
+    "FleetStateUpdate",
     "ImageBuildVersion",
     "ImageCleanup",
     "IncludeResourcesArgs",

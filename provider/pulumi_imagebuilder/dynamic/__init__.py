@@ -99,6 +99,50 @@ class ResourceStateUpdateProvider(ImageBuilderProvider):
             self._host.destroy(props)
 
 
+class FleetStateUpdateProvider(ImageBuilderProvider):
+    """The life of a ``FleetStateUpdate``."""
+
+    kind = rules.Kind.FLEET
+
+    def diff(self, id_: str, olds: Properties, news: Properties) -> DiffResult:
+        """Changed are inputs that mean something else, images that come or go, and those found moved elsewhere."""
+        if olds.get("__drift"):
+            from ..lifecycle import drifted
+
+            self._host.tell(news, f"{drifted(olds)}: `pulumi up` applies the declaration again")
+        return DiffResult(changes=bool(self.changes(olds, news) or olds.get("__drift")))
+
+    def create(self, props: Properties) -> CreateResult:
+        """Carry out the declared state update for all images, or take over what was started for them before."""
+        from . import fleets
+
+        record = fleets.apply(self._host, props, "create", {}, again=props["resource_arns"], removed=())
+        return CreateResult(props["__urn"].rpartition("::")[2], recorded(props, record))
+
+    def update(self, id_: str, olds: Properties, news: Properties) -> UpdateResult:
+        """Carry out what has changed: for all images, or for those alone that came, went, or moved elsewhere."""
+        from . import fleets
+
+        found = self.changes(olds, news)
+        again = set(news["resource_arns"]) if found.rerun else found.added | set(olds.get("__drift") or ())
+        record = fleets.apply(self._host, news, "update", olds, again=again, removed=found.removed)
+        return UpdateResult(recorded(news, record))
+
+    def read(self, id_: str, props: Properties) -> ReadResult:
+        """Read the images and what was unfinished; the fleet is there whatever has become of them."""
+        from . import fleets
+
+        kept = {key: value for key, value in props.items() if key not in {"__left", "__drift"}}
+        return ReadResult(id_, {**kept, **fleets.refresh(self._host, props)})
+
+    def delete(self, id_: str, props: Properties) -> None:
+        """Do what ``on_destroy`` says for each image."""
+        from . import fleets
+
+        if props["on_destroy"] != "retain":
+            fleets.destroy(self._host, props)
+
+
 class ImageCleanupProvider(ImageBuilderProvider):
     """The life of an ``ImageCleanup``: a record that acts when it goes."""
 

@@ -35,9 +35,7 @@ def apply(
             if arn in records:
                 work[arn] = functools.partial(_leave, inputs["on_destroy"], olds, records[arn])
     asked = f"changing {_count(work)} to {inputs['state']}"
-    done = host.carry_out_for_each(
-        inputs, operation, asked, f"changing image {{}} to {inputs['state']}", work
-    )
+    done = host.carry_out_for_each(inputs, operation, asked, f"changing image {{}} to {inputs['state']}", work)
     fresh = {arn: record for arn, record in done.items() if record is not None}
     return lifecycle.pack(records | fresh, inputs["resource_arns"])
 

@@ -23,6 +23,9 @@ DEFAULT_LIMIT = "60m"
 """The time limit of each operation without ``custom_timeouts``."""
 
 _MOST_NAMED = 10
+_SAME_COMMAND = {"delete", "read"}
+"""Operations that only the same command goes on with after an error."""
+
 _TICK = 1.0
 """The least seconds between two lines of progress."""
 
@@ -144,12 +147,43 @@ class Host:
         asked: str,
         work: Callable[[lifecycle.ImageClient], Coroutine[Any, Any, T]],
     ) -> T:
-        progress = lifecycle.Progress(asked, same_command=operation in {"delete", "read"})
+        progress = lifecycle.Progress(asked, same_command=operation in _SAME_COMMAND)
         client = lifecycle.ImageClient(self._service, resource["resource_arn"], progress)
+        return self._within(resource, operation, progress, work(client))
+
+    def carry_out_for_each(
+        self,
+        resource: Mapping[str, Any],
+        operation: str,
+        asked: str,
+        asked_of_each: str,
+        work: Mapping[str, lifecycle.Work[T]],
+    ) -> dict[str, T]:
+        """Do something for many images side by side, inside the one time limit of their resource.
+
+        Args:
+            resource: the resource.
+            operation: ``create``, ``update``, ``read`` or ``delete``.
+            asked: what is being done, for messages.
+            asked_of_each: what is being done for one image, with ``{}`` for its ARN.
+            work: what is to be done, by the image's ARN; without any there is no call.
+        """
+        if not work:
+            return {}
+        progress = lifecycle.FleetProgress(asked, same_command=operation in _SAME_COMMAND)
+        return self._within(resource, operation, progress, lifecycle.each(self._service, progress, asked_of_each, work))
+
+    def _within(
+        self,
+        resource: Mapping[str, Any],
+        operation: str,
+        progress: lifecycle.Progress,
+        work: Coroutine[Any, Any, T],
+    ) -> T:
         limit = seconds((resource.get("__timeouts") or {}).get(operation) or DEFAULT_LIMIT)
         try:
             return asyncio.run(
-                self._shown(lifecycle.within(limit, work(client), progress), progress, resource.get("__urn", ""))
+                self._shown(lifecycle.within(limit, work, progress), progress, resource.get("__urn", ""))
             )
         except ImageBuilderError as error:
             raise _told(error) from None

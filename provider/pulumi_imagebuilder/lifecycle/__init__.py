@@ -13,6 +13,8 @@ from .change import Change
 from .cleanup import clean_up
 from .client import ImageClient
 from .destroy import cancel, restore
+from .fleet import FleetProgress, Work, each
+from .fleet_record import FLEET_KEYS, drifted, pack, unpack
 from .progress import STARTING, Progress
 from .record import RECORD_KEYS, Record, record, refresh
 from .records import Execution, Image, Outcome, how_to_read_all
@@ -20,22 +22,29 @@ from .statuses import IMAGE_GONE
 from .waiting import within
 
 __all__ = [
+    "FLEET_KEYS",
     "IMAGE_GONE",
     "RECORD_KEYS",
     "STARTING",
     "Change",
     "Execution",
+    "FleetProgress",
     "Image",
     "ImageClient",
     "Outcome",
     "Progress",
     "Record",
+    "Work",
     "apply",
     "cancel",
     "clean_up",
+    "drifted",
+    "each",
     "how_to_read_all",
+    "pack",
     "record",
     "refresh",
     "restore",
+    "unpack",
     "within",
 ]

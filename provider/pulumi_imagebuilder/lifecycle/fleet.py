@@ -162,7 +162,8 @@ class _Fleet:
             arn: the image.
             deleted: whether an execution has deleted it, with nothing left out.
         """
-        waiting = self._waiting[arn] = asyncio.get_running_loop().create_future()
+        waiting: asyncio.Future[Image | None] = asyncio.get_running_loop().create_future()
+        self._waiting[arn] = waiting
         if deleted and self.images.get(arn, GONE) != GONE:
             self._deleted.add(arn)
         self.leave()

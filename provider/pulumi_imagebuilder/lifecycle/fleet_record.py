@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .record import Record
 from .reasons import named
+from .record import Record
 
 MOST_RESOURCES_KEPT_OF_EACH = 10
 """How many resources are listed of each image of a fleet, failed ones first."""

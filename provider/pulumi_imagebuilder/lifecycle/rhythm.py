@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 
 from .statuses import EXECUTION_SUCCEEDED
@@ -64,6 +65,7 @@ class SharedRhythm(Rhythm):
         self._scouts: set[str] = set()
         self._shortest: dict[bool, float] = {}
         self._ends = {True: 0, False: 0}
+        self._asking: set[bool] = set()
         self._news = asyncio.Event()
 
     async def pause(self, execution_id: str, elapsed: float) -> None:
@@ -103,9 +105,12 @@ class SharedRhythm(Rhythm):
         well = status in EXECUTION_SUCCEEDED
         self._scouts.discard(execution_id)
         self._ends[well] += 1
-        if well not in self._shortest or elapsed < 0.9 * self._shortest[well]:
-            exact = await took()
-            self._shortest[well] = min(exact, self._shortest.get(well, exact))
+        if well not in self._asking and elapsed < 0.9 * self._shortest.get(well, math.inf):
+            self._asking.add(well)
+            try:
+                self._shortest[well] = min(await took(), self._shortest.get(well, math.inf))
+            finally:
+                self._asking.discard(well)
         self._news.set()
         self._news = asyncio.Event()
 

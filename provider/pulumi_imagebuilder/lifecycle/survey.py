@@ -62,7 +62,7 @@ class Survey:
         return found | {arn: image for arn, image in images if image is not None}
 
     async def _listed(self, family: _Family, arns: list[str], found: dict[str, Image]) -> bool:
-        """Add those that a list tells of; whether it was read to its end. It is not where asking for each is cheaper."""
+        """Add those that a list tells of; whether it was read to its end, and not only while it saved calls."""
         region, wanted = family[0], set(arns)
         versions = {arn.rpartition("/")[0] for arn in arns}
         try:

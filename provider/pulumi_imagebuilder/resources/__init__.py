@@ -3,11 +3,13 @@
 from .args import AmiExclusionRulesArgs, ExclusionRulesArgs, IncludeResourcesArgs, LastLaunchedArgs
 from .build_versions import ImageBuildVersion, get_image_build_versions, get_image_build_versions_output
 from .cleanup import ImageCleanup
+from .fleet import FleetStateUpdate
 from .state_update import ResourceStateUpdate
 
 __all__ = [
     "AmiExclusionRulesArgs",
     "ExclusionRulesArgs",
+    "FleetStateUpdate",
     "ImageBuildVersion",
     "ImageCleanup",
     "IncludeResourcesArgs",
