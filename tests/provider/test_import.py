@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.resources
+import json
 import subprocess
 import sys
 
@@ -12,3 +14,9 @@ def test_the_import_is_light() -> None:
     told = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     assert "pulumi_imagebuilder" in told
     assert "boto" not in told
+
+
+def test_no_plugin_is_asked_for() -> None:
+    """By the name of the distribution alone, Pulumi would look for a plugin `imagebuilder` and try to download it."""
+    told = (importlib.resources.files("pulumi_imagebuilder") / "pulumi-plugin.json").read_text(encoding="utf-8")
+    assert json.loads(told) == {"resource": False}
