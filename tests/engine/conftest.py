@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import json
 import os
+import shlex
 import signal
 import subprocess
+import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -115,6 +118,25 @@ class Bench:
         """The image's executions, newest first."""
         return list(self.client("imagebuilder").list_lifecycle_executions(resourceArn=arn)["lifecycleExecutions"])
 
+    def changes(self) -> list[str]:
+        """The requests that change something and the ends of executions, in the order they came to be."""
+        told, images = [], set()
+        for request in self.emulator.requests.all():
+            if request.operation.startswith(("Get", "List", "Describe")):
+                continue
+            about = request.parameters
+            arn = about.get("resourceArn") or about.get("imageBuildVersionArn") or about.get("imageRecipeArn") or ""
+            name = arn.partition("/")[2] + (f" to {about['state']['status']}" if "state" in about else "")
+            told.append((request.time, " ".join(filter(None, [request.operation, name, request.error]))))
+            if request.operation == "StartResourceStateUpdate":
+                images.add(arn)
+        for image in images:
+            for execution in self.executions(image):
+                if "endTime" in execution:
+                    state = execution["state"]["status"]
+                    told.append((execution["endTime"], f"(execution of {image.partition('/')[2]} ends: {state})"))
+        return [text for _, text in sorted(told)]
+
     def resource(self) -> dict[str, Any]:
         """The only dynamic resource of the stack, as the state file has it."""
         found = [each for each in self.workspace.state()["deployment"]["resources"] if "dynamic" in each["type"]]
@@ -165,8 +187,19 @@ def bench(make_bench: Callable[..., Bench]) -> Bench:
     return make_bench("bench")
 
 
+def put_standin(home: Path) -> None:
+    """Put the stand-in where the engine looks for the plugin of the pulumi-aws that is installed."""
+    version = importlib.metadata.version("pulumi-aws")
+    folder = home / "plugins" / f"resource-aws-v{version}"
+    folder.mkdir(parents=True)
+    plugin = folder / "pulumi-resource-aws"
+    command = shlex.join([sys.executable, str(Path(__file__).parent / "standin" / "plugin.py")])
+    plugin.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
+    plugin.chmod(0o755)
+
+
 @pytest.fixture
-def example(tmp_path: Path) -> Iterator[Callable[[str, Mapping[str, Any]], Bench]]:
+def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, Mapping[str, Any]], Bench]]:
     """Makes the stack of an example, by name, with its settings."""
     with contextlib.ExitStack() as running:
 
@@ -174,9 +207,14 @@ def example(tmp_path: Path) -> Iterator[Callable[[str, Mapping[str, Any]], Bench
             folder = ROOT / "examples" / name
             # The quickstart is what `pulumi up` at the root runs.
             project = folder if (folder / "Pulumi.yaml").exists() else ROOT
+            with_aws = "import pulumi_aws" in (folder / "__main__.py").read_text(encoding="utf-8")
+            # The policies that AWS itself has; moto is asked for them where it begins.
+            monkeypatch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", str(with_aws))
             emulator = running.enter_context(Emulator(folder / "seed.yaml", execution_time="1s"))
             bench = Bench(Workspace(project, tmp_path, emulator.url, {}), emulator, None)
             bench.configure(settings)
+            if with_aws:
+                put_standin(Path(bench.workspace.environment["PULUMI_HOME"]))
             return bench
 
         yield make

@@ -145,6 +145,40 @@ def containers_destroyed(bench: Any) -> None:
     assert containers(bench) == []
 
 
+def aws_created(bench: Any) -> None:
+    assert image_states(bench) == {"1.0.0/1": "AVAILABLE"}
+    assert execution_states(bench) == ["PENDING"]
+    bench.emulator.requests.clear()
+
+
+def aws_edited(bench: Any) -> None:
+    """The next image is there before the one before is cleaned up, and that has ended before its record is deleted."""
+    assert bench.changes() == documented("replaced")
+    assert image_states(bench) == {"1.1.0/1": "AVAILABLE"}
+    assert amis(bench) == {"1.1.0/1": ["deprecated"]}
+    bench.emulator.requests.clear()
+
+
+def aws_destroyed(bench: Any) -> None:
+    """The clean-up has ended before the policy, the role and the image's record are taken away."""
+    changes = bench.changes()
+    last = [each.partition(" ")[0] for each in changes[-3:]]
+    assert last[2] == "DeleteRole"
+    if last[0] == "DetachRolePolicy":  # Neither needs the other: they go side by side.
+        changes[-3], changes[-2] = changes[-2], changes[-3]
+    assert changes == documented("destroyed")
+    assert image_states(bench) == amis(bench) == {}
+    assert bench.client("iam").list_roles()["Roles"] == []
+
+
+def documented(when: str) -> list[str]:
+    """The requests that docs/pulumi-aws.md shows of a time."""
+    page = (ROOT / "docs" / "pulumi-aws.md").read_text(encoding="utf-8")
+    block = re.search(rf"## When the image is {when}\n.*?```text\n(.*?)```", page, re.DOTALL)
+    assert block
+    return block[1].splitlines()
+
+
 EXAMPLES = {
     "quickstart": Example(
         settings={"imageArn": WEB, "executionRole": ROLE},
@@ -189,6 +223,13 @@ EXAMPLES = {
         created=containers_created,
         edited=containers_edited,
         destroyed=containers_destroyed,
+    ),
+    "pulumi-aws": Example(
+        settings={"version": "1.0.0", "deprecateAt": "2099-01-31T00:00:00Z", "instanceProfile": "builder"},
+        edit={"version": "1.1.0"},
+        created=aws_created,
+        edited=aws_edited,
+        destroyed=aws_destroyed,
     ),
 }
 

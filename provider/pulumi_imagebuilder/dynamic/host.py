@@ -124,15 +124,15 @@ class Host:
             skipped = [each for each in outcome.resources if each["status"] == "SKIPPED"]
             named = ", ".join(f"{each['resource_id']} ({each['region']})" for each in skipped[:_MOST_NAMED])
             more = f" and {len(skipped) - _MOST_NAMED} more" if len(skipped) > _MOST_NAMED else ""
-            self._engine.tell(
-                olds.get("__urn", ""),
+            self.tell(
+                olds,
                 f"the record of image {arn} is kept, for the exclusion rules left out {named}{more}",
             )
 
     def leave(self, olds: Mapping[str, Any]) -> None:
         """Leave the image as it is, and say so."""
-        self._engine.tell(
-            olds.get("__urn", ""),
+        self.tell(
+            olds,
             f"image {olds['resource_arn']} is left as it is: the program declares a clean-up of it still",
         )
 
