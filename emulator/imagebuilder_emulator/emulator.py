@@ -20,7 +20,8 @@ from .faults import Faults
 from .gate import Gate
 from .models import ImageBuilderBackend
 from .requestlog import RequestLog
-from .server import Application, Entrance, Server
+from .server import Application, Entrance
+from .serving import Server
 
 
 class Emulator:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable
-from datetime import datetime
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 # moto's own AMIs are not this machine's business, and cost seconds.
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
-    MotoRequestHandler,
     create_backend_app,
 )
-from werkzeug.serving import BaseWSGIServer, make_server
 
 from .models import ImageBuilderBackend
 from .responses import ImageBuilderResponse
@@ -97,48 +93,3 @@ def _is_local(host: str) -> bool:
     name = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
     # S3 puts the bucket before the host's name.
     return name in _HOSTS or name.endswith(".localhost")
-
-
-class _Handler(MotoRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def date_time_string(self, timestamp: float | None = None) -> str:
-        """The ``Date`` of an answer: clients take the service's time from it, and a test may have moved that."""
-        now: Callable[[], datetime] = self.server.now  # type: ignore[attr-defined]
-        return super().date_time_string(now().timestamp() if timestamp is None else timestamp)
-
-    def log_request(self, *_: Any) -> None:
-        """Say nothing: the request log is where requests are told."""
-
-
-class Server:
-    """The emulator's HTTP server on 127.0.0.1, in threads of this process.
-
-    Args:
-        app: what to serve.
-        port: the port; 0 takes a free one.
-        now: the time that answers are dated with.
-    """
-
-    def __init__(self, app: WSGIApplication, port: int, now: Callable[[], datetime]) -> None:
-        self._server: BaseWSGIServer = make_server("127.0.0.1", port, app, threaded=True, request_handler=_Handler)
-        self._server.now = now  # type: ignore[attr-defined]
-        self._thread = threading.Thread(target=self._server.serve_forever, name="emulator", daemon=True)
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Server:
-        """Begin to serve."""
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop serving and free the port."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()

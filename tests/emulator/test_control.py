@@ -176,5 +176,19 @@ def test_other_sites_are_turned_away(emulator: Emulator) -> None:
     assert ask(emulator, "POST", "_emulator/faults", [], Origin="https://evil.example") == (403, turned_away)
     assert ask(emulator, "POST", "_emulator/faults", [], Origin="null") == (403, turned_away)
     assert ask(emulator, "POST", "_emulator/faults", [], Origin=emulator.url)[0] == 200
+    assert ask(emulator, "GET", "_emulator/clock", Host="127.0.0.1.evil.example") == (403, turned_away)
+    assert ask(emulator, "GET", "console", Host="localhost.evil.example:80") == (403, turned_away)
+    assert ask(emulator, "GET", "_emulator/clock", Host="localhost")[0] == 200
     text = ask(emulator, "POST", "_emulator/faults", ["GetImage 500"], Content_Type="text/plain")
     assert text == (415, {"error": "send JSON, with Content-Type: application/json"})
+
+
+def test_a_bucket_may_come_before_the_hosts_name(emulator: Emulator) -> None:
+    """As clients of S3 put it there, unless the host is an address."""
+    s3 = emulator.client("s3")
+    s3.create_bucket(Bucket="state")
+    s3.put_object(Bucket="state", Key="stack.json", Body=b"{}")
+    signature = s3.generate_presigned_url("get_object", {"Bucket": "state", "Key": "stack.json"}).partition("?")[2]
+    port = emulator.url.rpartition(":")[2]
+    assert ask(emulator, "GET", f"stack.json?{signature}", Host=f"state.localhost:{port}") == (200, {})
+    assert ask(emulator, "GET", f"stack.json?{signature}", Host=f"state.evil.example:{port}")[0] == 403
