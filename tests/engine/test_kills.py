@@ -1,11 +1,14 @@
 """Runs that are killed: the next `pulumi up` goes on with the execution that was started, and starts no second one.
 
-The rows are those of the table in docs/life-of-a-state-update.md.
+The rows of the table in docs/life-of-a-state-update.md name these tests.
 """
 
 from __future__ import annotations
 
 import contextlib
+import datetime
+import os
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +20,8 @@ PROGRAM = """
     ResourceStateUpdate("web", resource_arn="{arn}", {arguments})
 """
 AMIS = 'execution_role="ImageLifecycle", include_resources={"amis": True}'
+DISABLED, AVAILABLE = f'state="DISABLED", {AMIS}', f'state="AVAILABLE", {AMIS}'
+SCHEDULED = f'state="DEPRECATED", update_at="2099-01-31T00:00:00Z", {AMIS}'
 PROVIDER = "pulumi.dynamic"
 START = "StartResourceStateUpdate"
 ANSWER_HELD_BACK = (f"{START} drop-answer nth=1", f"{START} stall=60s nth=2")
@@ -41,41 +46,40 @@ def tokens(bench: Any) -> set[str]:
     return {request.parameters["clientToken"] for request in bench.emulator.requests.all(START)}
 
 
+def statuses(bench: Any) -> list[str]:
+    """How the image's executions stand, newest first."""
+    return [each["state"]["status"] for each in bench.executions()]
+
+
 def asked(bench: Any, operation: str, times: int) -> Callable[[], bool]:
     """Whether an operation has been called so many times since now."""
     before = bench.asked(operation)
     return lambda: bench.asked(operation) >= before + times
 
 
-@pytest.mark.parametrize("victim", [None, PROVIDER], ids=["engine", "provider"])
-@pytest.mark.parametrize("point", POINTS)
-def test_a_killed_create(bench: Any, point: str, victim: str | None) -> None:
-    """SIGKILL at each point: the next `up` ends well, and there is one execution, with one token."""
+def kill(bench: Any, point: str, *, only: str | None = None, command: str = "up") -> None:
+    """Kill a run at a point, and wait until nothing of it is left that might still call."""
     operation, times, faults = POINTS[point]
-    declare(bench, f'state="DISABLED", {AMIS}')
     bench.emulator.faults.add(*faults)
-    bench.killed(asked(bench, operation, times), only=victim)
+    bench.killed(asked(bench, operation, times), only=only, command=command)
     bench.emulator.faults.clear()
     bench.until(lambda: not [pid for pid in bench.processes() if PROVIDER in bench.command_line(pid)])
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_killed_run(bench: Any, point: str) -> None:
+    """SIGKILL of the engine in a create, and of the provider in an update: one execution and one token for each."""
+    declare(bench, DISABLED)
+    kill(bench, point)
     bench.well("up")
-    (execution,) = bench.executions()
+    (first,) = bench.executions()
     outputs = bench.resource()["outputs"]
-    assert (outputs["lifecycle_execution_id"], outputs["status"]) == (execution["lifecycleExecutionId"], "SUCCESS")
+    assert (outputs["lifecycle_execution_id"], outputs["status"]) == (first["lifecycleExecutionId"], "SUCCESS")
     assert outputs["image_state"] == bench.image_state() == "DISABLED"
     assert len(tokens(bench)) == 1
 
-
-@pytest.mark.parametrize("point", [point for point in POINTS if point != "before the first call"])
-def test_a_killed_update(bench: Any, point: str) -> None:
-    """The record still holds the change before; the next `up` ends well with one execution for each declaration."""
-    declare(bench, f'state="DISABLED", {AMIS}')
-    bench.well("up")
-    (first,) = bench.executions()
-    operation, times, faults = POINTS[point]
-    declare(bench, f'state="AVAILABLE", {AMIS}')
-    bench.emulator.faults.add(*faults)
-    bench.killed(asked(bench, operation, times))
-    bench.emulator.faults.clear()
+    declare(bench, AVAILABLE)
+    kill(bench, point, only=PROVIDER)
     bench.well("up")
     second, before = bench.executions()
     assert before["lifecycleExecutionId"] == first["lifecycleExecutionId"]
@@ -84,46 +88,122 @@ def test_a_killed_update(bench: Any, point: str) -> None:
     assert len(tokens(bench)) == 2
 
 
+def test_other_victims(bench: Any) -> None:
+    """SIGKILL of the provider in a create, and of the engine in an update."""
+    declare(bench, DISABLED)
+    kill(bench, "between the start and its answer", only=PROVIDER)
+    bench.well("up")
+    declare(bench, AVAILABLE)
+    kill(bench, "between the start and its answer")
+    bench.well("up")
+    assert statuses(bench) == ["SUCCESS", "SUCCESS"]
+    assert bench.image_state() == "AVAILABLE"
+    assert len(tokens(bench)) == 2
+
+
+def test_a_provider_that_outlives_its_engine(bench: Any) -> None:
+    """It ends by itself within seconds, and what it has started goes on."""
+    bench.emulator.faults.add("execution hang image=*")
+    declare(bench, DISABLED)
+    with bench.workspace.start("up", "--yes", "--skip-preview", "--non-interactive") as run:
+        bench.until(lambda: bench.asked("ListLifecycleExecutionResources"))
+        os.kill(run.pid, signal.SIGKILL)
+        bench.until(lambda: not [pid for pid in bench.processes() if PROVIDER in bench.command_line(pid)], limit=30)
+        for pid in bench.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    bench.workspace.run("cancel", "--yes", "--non-interactive")
+    bench.emulator.faults.clear()
+    bench.well("up")
+    assert statuses(bench) == ["SUCCESS"]
+
+
 def test_a_killed_immediate_change(bench: Any) -> None:
     """It has no execution to be found by: the token alone tells that it was carried out."""
     declare(bench, 'state="DEPRECATED"')
-    bench.emulator.faults.add(*ANSWER_HELD_BACK)
-    bench.killed(asked(bench, START, 2))
-    bench.emulator.faults.clear()
+    kill(bench, "between the start and its answer")
     bench.well("up")
     assert bench.resource()["outputs"]["image_state"] == bench.image_state() == "DEPRECATED"
     assert len(tokens(bench)) == 1
 
 
+def test_another_role_after_a_kill(bench: Any) -> None:
+    """A change of role is no other change: what was started with the first role is taken over."""
+    declare(bench, DISABLED)
+    kill(bench, "between the start and its answer")
+    declare(bench, DISABLED.replace('"ImageLifecycle"', '"arn:aws:iam::123456789012:role/ImageLifecycle"'))
+    bench.well("up")
+    assert statuses(bench) == ["SUCCESS"]
+    assert bench.resource()["outputs"]["lifecycle_execution_id"] == bench.executions()[0]["lifecycleExecutionId"]
+
+
+def test_another_declaration_after_a_kill(bench: Any) -> None:
+    """What was started for the first one is waited out, then the other one is carried out."""
+    declare(bench, DISABLED)
+    kill(bench, "between the start and its answer")
+    declare(bench, AVAILABLE)
+    bench.well("up")
+    assert statuses(bench) == ["SUCCESS", "SUCCESS"]
+    assert bench.image_state() == "AVAILABLE"
+
+
+def test_a_declaration_taken_back_after_a_kill(bench: Any) -> None:
+    """The record holds the change before, which is declared again: `up` sees no change, a refresh sees drift."""
+    declare(bench, DISABLED)
+    bench.well("up")
+    declare(bench, AVAILABLE)
+    kill(bench, "while waiting")
+    bench.until(lambda: bench.image_state() == "AVAILABLE")
+    declare(bench, DISABLED)
+    bench.well("up", "--refresh")
+    assert bench.image_state() == "DISABLED"
+    assert statuses(bench) == ["SUCCESS", "SUCCESS", "SUCCESS"]
+
+
 def test_a_killed_schedule(bench: Any) -> None:
     """The scheduled execution is found again, and is not waited for."""
-    declare(bench, f'state="DEPRECATED", update_at="2099-01-31T00:00:00Z", {AMIS}')
-    bench.emulator.faults.add(*ANSWER_HELD_BACK)
-    bench.killed(asked(bench, START, 2))
-    bench.emulator.faults.clear()
+    declare(bench, SCHEDULED)
+    kill(bench, "between the start and its answer")
     bench.well("up")
     (execution,) = bench.executions()
     outputs = bench.resource()["outputs"]
     assert (outputs["lifecycle_execution_id"], outputs["status"]) == (execution["lifecycleExecutionId"], "PENDING")
 
 
+def test_a_killed_schedule_that_came_true(bench: Any) -> None:
+    """Its time is in the past then, which the check refuses without a call; without it nothing is started again."""
+    at = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=20)
+    declare(bench, SCHEDULED.replace("2099-01-31T00:00:00Z", at.isoformat(timespec="seconds")))
+    kill(bench, "between the start and its answer")
+    bench.until(lambda: bench.executions()[0]["state"]["status"] == "SUCCESS")
+    calls = bench.emulator.requests.counts()
+    told = bench.run("up")
+    assert told.returncode != 0
+    assert "is not in the future (it is now " in told.stdout
+    assert "leave update_at out to deprecate at once" in told.stdout
+    assert bench.emulator.requests.counts() == calls
+    declare(bench, f'state="DEPRECATED", {AMIS}')
+    bench.well("up")
+    assert statuses(bench) == ["SUCCESS"]
+
+
 @pytest.mark.parametrize(
-    ("on_destroy", "operation", "left", "executions"),
+    ("on_destroy", "operation", "executions"),
     [
-        pytest.param("cancel", "CancelLifecycleExecution", "AVAILABLE", ["CANCELLED"], id="cancel"),
-        pytest.param("restore", START, "AVAILABLE", ["SUCCESS", "CANCELLED"], id="restore"),
+        pytest.param("cancel", "CancelLifecycleExecution", ["CANCELLED"], id="cancel"),
+        pytest.param("restore", START, ["SUCCESS", "CANCELLED"], id="restore"),
     ],
 )
-def test_a_killed_destroy(bench: Any, on_destroy: str, operation: str, left: str, executions: list[str]) -> None:
+def test_a_killed_destroy(bench: Any, on_destroy: str, operation: str, executions: list[str]) -> None:
     """Killed once the call was made: the next `destroy` goes on, and does nothing twice."""
-    declare(bench, f'state="DEPRECATED", update_at="2099-01-31T00:00:00Z", on_destroy="{on_destroy}", {AMIS}')
+    declare(bench, f'{SCHEDULED}, on_destroy="{on_destroy}"')
     bench.well("up")
     bench.emulator.faults.add(f"{operation} drop-answer nth=1", f"{operation} stall=60s nth=2")
     bench.killed(asked(bench, operation, 2), command="destroy")
     bench.emulator.faults.clear()
     bench.well("destroy")
-    assert bench.image_state() == left
-    assert [each["state"]["status"] for each in bench.executions()] == executions
+    assert bench.image_state() == "AVAILABLE"
+    assert statuses(bench) == executions
 
 
 def test_two_stacks_at_the_same_moment(make_bench: Callable[..., Any]) -> None:
@@ -132,7 +212,7 @@ def test_two_stacks_at_the_same_moment(make_bench: Callable[..., Any]) -> None:
     with contextlib.ExitStack() as runs:
         started = []
         for bench in benches:
-            declare(bench, f'state="DISABLED", {AMIS}')
+            declare(bench, DISABLED)
             run = bench.workspace.start("up", "--yes", "--skip-preview", "--non-interactive", "--color", "never")
             started.append(runs.enter_context(run))
         for run in started:
@@ -144,30 +224,14 @@ def test_two_stacks_at_the_same_moment(make_bench: Callable[..., Any]) -> None:
     assert len(tokens(benches[0])) == 1
 
 
-def test_destroy_and_up_again(bench: Any) -> None:
-    """After `destroy` with `retain`, the same declaration adopts what still stands."""
-    declare(bench, f'state="DISABLED", {AMIS}')
-    bench.well("up")
-    first = bench.resource()["outputs"]["lifecycle_execution_id"]
+def test_back_and_forth_and_a_new_life(bench: Any) -> None:
+    """Coming back to an earlier declaration happens again; after `destroy`, the same one adopts what stands."""
+    for arguments in (DISABLED, AVAILABLE, DISABLED):
+        declare(bench, arguments)
+        bench.well("up")
+    assert statuses(bench) == ["SUCCESS"] * 3
+    last = bench.resource()["outputs"]["lifecycle_execution_id"]
     bench.well("destroy")
     bench.well("up")
-    assert bench.resource()["outputs"]["lifecycle_execution_id"] == first
-    assert len(bench.executions()) == 1
-
-
-def test_drift_is_shown_and_put_right(bench: Any) -> None:
-    """An image that somebody restores shows as changed on refresh, and the next `up` disables it again."""
-    declare(bench, f'state="DISABLED", {AMIS}')
-    bench.well("up")
-    bench.client("imagebuilder").start_resource_state_update(
-        resourceArn=ARN,
-        state={"status": "AVAILABLE"},
-        executionRole="ImageLifecycle",
-        includeResources={"amis": True},
-    )
-    bench.until(lambda: bench.image_state() == "AVAILABLE")
-    bench.until(lambda: bench.executions()[0]["state"]["status"] == "SUCCESS")
-    bench.well("refresh")
-    bench.well("up")
-    assert bench.image_state() == "DISABLED"
-    assert len(bench.executions()) == 3
+    assert bench.resource()["outputs"]["lifecycle_execution_id"] == last
+    assert statuses(bench) == ["SUCCESS"] * 3
