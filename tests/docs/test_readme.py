@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 
 from pages import PAGES, pieces
+from pulumi_imagebuilder import ResourceStateUpdate
 from workspace import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -23,6 +25,22 @@ def test_the_first_program_is_short() -> None:
     """Twelve lines."""
     first = next(piece for piece in pieces("python") if piece.page.name == "README.md")
     assert len(first.text.splitlines()) <= 12
+
+
+def test_the_tables() -> None:
+    """Every argument of a state update, and every output, has its row, and there are no others."""
+    signature = inspect.signature(ResourceStateUpdate.__init__).parameters
+    arguments = signature.keys() - {"self", "resource_name", "opts"}
+    outputs = ResourceStateUpdate.__annotations__.keys() - arguments | {"client_token"}
+    assert rows("Arguments") == arguments
+    assert rows("Outputs") == outputs
+
+
+def rows(section: str) -> set[str]:
+    """The names in the first column of the table under a heading."""
+    text = README.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    first = re.findall(r"^\| (`[^|]+) \|", text, re.MULTILINE)
+    return set(re.findall(r"`(\w+)`", " ".join(first)))
 
 
 def test_links_between_files() -> None:
