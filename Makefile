@@ -1,4 +1,4 @@
-.PHONY: help setup engine demo examples faults docs recordings browser check test
+.PHONY: help setup engine demo examples faults docs recordings browser package versions check test
 .DEFAULT_GOAL := help
 
 VENV := .venv
@@ -45,6 +45,14 @@ MINUTES := 10
 
 faults: setup ## Kill and disturb runs at random for ten minutes; SEED=… repeats a run
 	@PYTHONPATH=engine $(BIN)/python tests/engine/random_faults.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+package: setup ## Build wheel and sdist into dist/, and use the wheel from an empty environment, all from the package index
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m pytest tests/package --from-index
+
+versions: setup ## Test on every Python from 3.10 that is installed, and with the lowest versions the package claims
+	$(BIN)/nox
 
 check: setup ## Lint, formatting, types and layers
 	$(BIN)/ruff check .

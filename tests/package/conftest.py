@@ -1,0 +1,87 @@
+"""Wheel and sdist, built once, and an empty environment with the wheel in it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from workspace import ROOT
+
+FROM_INDEX = "--from-index"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`pytest tests/package --from-index` is slow and needs a network, so it is asked for."""
+    parser.addoption(
+        FROM_INDEX,
+        action="store_true",
+        help="build in isolation, and install the wheel with all it needs from the package index",
+    )
+
+
+@pytest.fixture(scope="session")
+def from_index(pytestconfig: pytest.Config) -> bool:
+    """Whether everything is to come from the package index."""
+    return bool(pytestconfig.getoption(FROM_INDEX, default=False))
+
+
+@pytest.fixture(scope="session")
+def dist(tmp_path_factory: pytest.TempPathFactory, from_index: bool) -> Path:
+    """The folder with the sdist, and the wheel that was built from it."""
+    folder = tmp_path_factory.mktemp("dist")
+    alone = [] if from_index else ["--no-isolation"]
+    run_outside([sys.executable, "-m", "build", *alone, "--outdir", folder, ROOT])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def wheel(dist: Path) -> Path:
+    """The wheel."""
+    (found,) = dist.glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="session")
+def sdist(dist: Path) -> Path:
+    """The sdist."""
+    (found,) = dist.glob("*.tar.gz")
+    return found
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory, wheel: Path, from_index: bool) -> Path:
+    """The `bin` of a new environment that has the wheel installed, and nothing of this clone."""
+    folder = tmp_path_factory.mktemp("installed")
+    venv.create(folder, with_pip=False, symlinks=True)
+    python = folder / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--disable-pip-version-check"]
+    if from_index:
+        run_outside([*pip, f"{wheel}[emulator]"])
+    else:
+        run_outside([*pip, "--no-index", "--no-deps", wheel])
+        # What it needs comes from this environment. Its own .pth files, of which one names this clone, are not read.
+        site = sysconfig.get_path("purelib", vars={"base": str(folder)})
+        Path(site, "needed.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    return python.parent
+
+
+@pytest.fixture(scope="session")
+def outside() -> Callable[[list[object]], str]:
+    """Runs a command outside of the clone that must end well; returns what it printed."""
+    return run_outside
+
+
+def run_outside(command: list[object]) -> str:
+    """Run a command outside of the clone that must end well; what it printed."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    ended = subprocess.run(
+        [str(word) for word in command], cwd="/", env=environment, capture_output=True, text=True, timeout=600
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
