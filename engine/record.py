@@ -70,7 +70,9 @@ def record(command: list[str], screen: pyte.Screen, title: str) -> Iterator[Fram
     stream.feed(f"\x1b[1m$ {title}\x1b[0m\r\n")
     began = shown = time.monotonic()
     yield 0.0, rows(screen)
-    environment = {**os.environ, "TERM": "xterm-256color"}
+    # Under `make recordings`, a make that is recorded would tell that it is an inner one, and where.
+    outer = {"MAKELEVEL", "MAKEFLAGS", "MFLAGS"}
+    environment = {name: value for name, value in os.environ.items() if name not in outer} | {"TERM": "xterm-256color"}
     with subprocess.Popen(command, stdin=inner, stdout=inner, stderr=inner, env=environment) as process:
         os.close(inner)
         while chunk := _read(terminal):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,3 +40,13 @@ def test_a_command_that_fails(tmp_path: Path) -> None:
     command = [sys.executable, ROOT / "engine" / "record.py", picture, sys.executable, "-c", "raise SystemExit(3)"]
     assert subprocess.run(command).returncode == 3
     assert not picture.exists()
+
+
+def test_the_recordings_tell_nothing_of_their_machine() -> None:
+    """What is kept in docs/ names no folder of the machine it was recorded on."""
+    docs = ROOT / "docs"
+    kept = [docs / "demo.svg", docs / "pipelines" / "terminal.svg", docs / "pipelines" / "log.txt"]
+    for recording in kept:
+        text = recording.read_text(encoding="utf-8")
+        assert "make[" not in text
+        assert re.search(r"(?<![\w.:/])/[a-z]+/", text.replace("</", "")) is None
