@@ -96,6 +96,34 @@ ResourceStateUpdate(
     ]
 
 
+def test_the_wording_for_a_fleet(bench: Any) -> None:
+    """The same rules check every image of a fleet, beside those that are not known yet."""
+    program = """
+other = ResourceStateUpdate("other", resource_arn=image, state="DISABLED")
+FleetStateUpdate(
+    "web",
+    resource_arns=[other.client_token, image, image, "web", image.replace("arn:aws:", "arn:aws-cn:")],
+    state="DELETED",
+    include_resources={"amis": True},
+    on_destroy="restore",
+)
+"""
+    assert told(bench, program, "FleetStateUpdate") == [
+        "resource_arns[2] value {<nil>} has a problem: "
+        '"arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1" is listed twice; '
+        "resource_arns[1] is the same image",
+        'resource_arns[3] value {<nil>} has a problem: "web" is not an ARN; expected the ARN of an image build '
+        'version, such as "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.2.3/4"',
+        "resource_arns[4] value {<nil>} has a problem: "
+        '"arn:aws-cn:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1" is in partition aws-cn, but region '
+        "us-east-1 is in aws; expected a region and a partition that belong together",
+        "execution_role value {<nil>} has a problem: missing; include_resources needs the role that Image Builder "
+        "assumes, by its name or ARN",
+        'on_destroy value {restore} has a problem: "restore" is not possible with state "DELETED", '
+        "which cannot be undone; expected one of retain, cancel",
+    ]
+
+
 def test_the_wording_for_a_clean_up(bench: Any) -> None:
     """The same rules check a clean-up; the log that shows that no call was made does show calls."""
     program = """

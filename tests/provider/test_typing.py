@@ -13,6 +13,7 @@ import pulumi
 from pulumi_imagebuilder import (
     AmiExclusionRulesArgs,
     ExclusionRulesArgs,
+    FleetStateUpdate,
     ImageCleanup,
     IncludeResourcesArgs,
     LastLaunchedArgs,
@@ -65,6 +66,18 @@ GOOD = {
         'ImageCleanup("x", resource_arn=arn, execution_role="R", include_resources={"amis": True},\n'
         '    exclusion_rules=ExclusionRulesArgs(amis={"is_public": True}),\n'
         '    opts=pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(delete="30m")))'
+    ),
+    "fleet": 'FleetStateUpdate("x", resource_arns=[arn, arn_output], state="DEPRECATED")',
+    "fleet of none": 'FleetStateUpdate("x", resource_arns=[], state="DISABLED")',
+    "fleet that comes later": (
+        "arns: pulumi.Output[list[str]] = pulumi.Output.from_input([arn])\n"
+        'FleetStateUpdate("x", resource_arns=arns, state="DELETED", execution_role="R",\n'
+        '    include_resources={"amis": True, "snapshots": True}, on_destroy="retain", triggers=(1, "two"))'
+    ),
+    "outputs of a fleet": (
+        'done = FleetStateUpdate("x", resource_arns=[arn], state="DISABLED")\n'
+        "ids: pulumi.Output[dict[str, str | None]] = done.lifecycle_execution_ids\n"
+        'pulumi.export("states", done.executions.apply(lambda all: [one["image_state"] for one in all.values()]))'
     ),
     "outputs of a clean-up": (
         'kept = ImageCleanup("x", resource_arn=arn, execution_role="R")\nrole: pulumi.Output[str] = kept.execution_role'
@@ -184,6 +197,22 @@ BAD = {
         'ResourceStateUpdate("x", resource_arn=arn, state="DISABLED", on_destroy="delete")',
         "arg-type",
         'Argument "on_destroy" to "ResourceStateUpdate" has incompatible type "Literal[\'delete\']"',
+    ),
+    "fleet of one image": Mistake('FleetStateUpdate("x", resource_arn=arn, state="DISABLED")', "call-arg", ""),
+    "fleet of images as numbers": Mistake(
+        'FleetStateUpdate("x", resource_arns=[1], state="DISABLED")',
+        "list-item",
+        'List item 0 has incompatible type "int"',
+    ),
+    "fleet in no state": Mistake(
+        'FleetStateUpdate("x", resource_arns=[arn])',
+        "call-arg",
+        'Missing named argument "state" for "FleetStateUpdate"',
+    ),
+    "fleet with a state with a slip": Mistake(
+        'FleetStateUpdate("x", resource_arns=[arn], state="DISABLE")',
+        "arg-type",
+        'Argument "state" to "FleetStateUpdate" has incompatible type "Literal[\'DISABLE\']"',
     ),
     "clean-up without a role": Mistake(
         'ImageCleanup("x", resource_arn=arn)', "call-arg", 'Missing named argument "execution_role" for "ImageCleanup"'

@@ -42,15 +42,16 @@ class Findings:
         self._reasons: dict[str, str] = {}
 
     def failures(self, order: Sequence[str] = ()) -> list[Failure]:
-        """What was found, by the order of the arguments: Pulumi hands them over in no order.
+        """What was found, by the order of the arguments and of a list's items: Pulumi hands arguments over in no order.
 
         Args:
             order: the names of the arguments; others come last.
         """
 
-        def place(path: str) -> int:
+        def place(path: str) -> tuple[int, int]:
             name = re.split(r"[.\[]", path)[0]
-            return order.index(name) if name in order else len(order)
+            item = re.match(r"\[([0-9]+)\]", path[len(name) :])
+            return order.index(name) if name in order else len(order), int(item[1]) if item else -1
 
         # Pulumi's engine prints the value of a property that it finds under exactly this name, secrets included.
         return [
