@@ -1,4 +1,4 @@
-.PHONY: help setup engine demo examples faults docs recordings browser package versions check test
+.PHONY: help setup engine demo examples faults docs recordings requests browser package versions check test
 .DEFAULT_GOAL := help
 
 VENV := .venv
@@ -36,6 +36,9 @@ recordings: setup ## Record anew what the README and docs/ show of a terminal an
 	@$(BIN)/python engine/record.py docs/demo.svg make demo
 	@$(BIN)/python engine/record.py --as 'pulumi up --yes' docs/pipelines/terminal.svg $(BIN)/python engine/pipeline_run.py
 	@$(BIN)/python engine/pipeline_run.py --non-interactive --suppress-progress </dev/null >docs/pipelines/log.txt
+
+requests: setup ## Send the emulator 2,000 requests of each operation, made up from the service model, and print figures
+	@$(BIN)/python tests/emulator/model_driven.py
 
 browser: ## Install Chromium and its driver by apt, as root on Debian, for the console's tests in a browser
 	apt-get update --quiet
