@@ -1,4 +1,5 @@
-.PHONY: help setup engine demo examples faults docs recordings requests browser package versions check test
+# Every target that help shows.
+.PHONY: $(shell sed -n 's/^\([a-z]*\):.*## .*/\1/p' $(MAKEFILE_LIST))
 .DEFAULT_GOAL := help
 
 VENV := .venv
@@ -53,6 +54,9 @@ package: setup ## Build wheel and sdist into dist/, and use the wheel from an em
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist
 	$(BIN)/python -m pytest tests/package --from-index
+
+state: setup ## Keep the state that this version writes, for later versions to be tested with
+	@PYTHONPATH=engine $(BIN)/python tests/package/record_release.py
 
 versions: setup ## Test on every Python from 3.10 that is installed, and with the lowest versions the package claims
 	$(BIN)/nox
