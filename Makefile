@@ -61,6 +61,15 @@ state: setup ## Keep the state that this version writes, for later versions to b
 versions: setup ## Test on every Python from 3.10 that is installed, and with the lowest versions the package claims
 	$(BIN)/nox
 
+# The AWS CLI pins a botocore of its own, so it gets an environment of its own.
+$(VENV)/aws/bin/aws:
+	python3 -m venv $(VENV)/aws
+	$(VENV)/aws/bin/pip install --quiet --disable-pip-version-check awscli
+
+.PHONY: bench
+bench: setup $(VENV)/aws/bin/aws ## Measure a fleet beside other ways to do the same, into docs/; ten minutes
+	@PYTHONPATH=engine $(BIN)/python bench --aws $(CURDIR)/$(VENV)/aws/bin --keep
+
 check: setup ## Lint, formatting, types and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
