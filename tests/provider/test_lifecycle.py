@@ -144,7 +144,7 @@ def no_sleep(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def run(
-    service: ServiceInMemory, work: Callable[[lifecycle.ImageClient], Coroutine[Any, Any, Any]], limit: float = 5
+    service: ServiceInMemory, work: Callable[[lifecycle.ImageClient], Coroutine[Any, Any, Any]], limit: float = 120
 ) -> Any:
     progress = lifecycle.Progress("changing the image")
     client = lifecycle.ImageClient(service, ARN, progress)

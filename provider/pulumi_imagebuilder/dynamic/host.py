@@ -45,7 +45,10 @@ class Host:
     @functools.cached_property
     def _service(self) -> Service:
         # Made at the first call: what needs none is not held up by a configuration that cannot be used.
-        return Service(Configuration.parse(self._config.get))
+        try:
+            return Service(Configuration.parse(self._config.get))
+        except ImageBuilderError as error:
+            raise _told(error) from None
 
     def apply(
         self, inputs: Mapping[str, Any], operation: str, olds: Mapping[str, Any] | None = None

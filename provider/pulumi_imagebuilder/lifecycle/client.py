@@ -58,7 +58,8 @@ class ImageClient:
         self.progress = progress
         self.rhythm = Rhythm()
         self._service = service
-        self._region = ImageArn.parse(resource_arn).region
+        arn = ImageArn.parse(resource_arn)
+        self._region, self._account = arn.region, arn.account
 
     async def start(self, request: Mapping[str, Any], token: str) -> str | None:
         """``StartResourceStateUpdate``: the execution's id, or None after an immediate change."""
@@ -161,6 +162,7 @@ class ImageClient:
             parameters["nextToken"] = page["nextToken"]
 
     async def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        self._service.configuration.check_account(self._account, self.progress.asked)
         return await self._service.call(
             self._region, operation, asked=self.progress.asked, on_retry=self.progress.retrying, **parameters
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..durations import clock
-from .statuses import RESOURCE_DONE
+from .statuses import EXECUTION_ENDED_BADLY, EXECUTION_SUCCEEDED, RESOURCE_DONE
 
 STARTING = "STARTING"
 """The status as long as the service has told none."""
@@ -101,6 +101,11 @@ class Progress:
         if self.in_the_way:
             return f"{told} while waiting for lifecycle execution {self.in_the_way}, which has the image in use: " + (
                 f"run {self.command} again once it has ended, {longer}"
+            )
+        if self.execution_id and self.status in EXECUTION_SUCCEEDED | EXECUTION_ENDED_BADLY:
+            return (
+                f"{told} while it was read how lifecycle execution {self.execution_id} ended, which was as "
+                f"{self.status}: {self.next_run} goes on from here"
             )
         if self.execution_id:
             return f"{told} while lifecycle execution {self.execution_id} was {self.status}: it goes on, and " + (
