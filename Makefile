@@ -1,4 +1,5 @@
-.PHONY: help setup engine demo examples faults docs recordings requests browser package versions check test
+# Every target that help shows.
+.PHONY: $(shell sed -n 's/^\([a-z]*\):.*## .*/\1/p' $(MAKEFILE_LIST))
 .DEFAULT_GOAL := help
 
 VENV := .venv
@@ -54,8 +55,20 @@ package: setup ## Build wheel and sdist into dist/, and use the wheel from an em
 	$(BIN)/python -m build --outdir dist
 	$(BIN)/python -m pytest tests/package --from-index
 
+state: setup ## Keep the state that this version writes, for later versions to be tested with
+	@PYTHONPATH=engine $(BIN)/python tests/package/record_release.py
+
 versions: setup ## Test on every Python from 3.10 that is installed, and with the lowest versions the package claims
 	$(BIN)/nox
+
+# The AWS CLI pins a botocore of its own, so it gets an environment of its own.
+$(VENV)/aws/bin/aws:
+	python3 -m venv $(VENV)/aws
+	$(VENV)/aws/bin/pip install --quiet --disable-pip-version-check awscli
+
+.PHONY: bench
+bench: setup $(VENV)/aws/bin/aws ## Measure a fleet beside other ways to do the same, into docs/; ten minutes
+	@PYTHONPATH=engine $(BIN)/python bench --aws $(CURDIR)/$(VENV)/aws/bin --keep
 
 check: setup ## Lint, formatting, types and layers
 	$(BIN)/ruff check .

@@ -136,7 +136,7 @@ class _Fleet:
 
     def __init__(self, service: Service, progress: FleetProgress) -> None:
         self.progress = progress
-        self.rhythm = SharedRhythm()
+        self.rhythm = SharedRhythm(progress.total)
         self.images: dict[str, Image] = {}
         self._survey = Survey(service, progress)
         self._working = 0

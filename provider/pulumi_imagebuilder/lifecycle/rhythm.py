@@ -10,8 +10,9 @@ from .statuses import EXECUTION_SUCCEEDED
 
 _SHORTEST, _SHARE, _LONGEST = 1.0, 0.1, 30.0
 
-_SCOUTS = 3
-"""How many executions of a fleet are looked at by the rule as long as none has ended."""
+_MOST_SCOUTS, _FOR_EACH_SCOUT = 3, 30
+"""How many executions of a fleet are looked at by the rule as long as none has ended: one at least, one more for so
+many others."""
 
 _FIRST_LOOK = 15.0
 """Seconds until the others are looked at if none has ended by then; after that at twice the time, and so on."""
@@ -59,9 +60,13 @@ class SharedRhythm(Rhythm):
     A few are looked at by the rule. Once one of them has ended, no other one is looked at before it has taken as long
     as the shortest so far; from then on by the rule. So an end that comes as expected costs one look and is noticed at
     once, one that comes later is noticed by the rule, and only one that comes before all others is noticed later.
+
+    Args:
+        members: how many executions there will be.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, members: int) -> None:
+        self._most_scouts = max(1, min(_MOST_SCOUTS, members // _FOR_EACH_SCOUT))
         self._scouts: set[str] = set()
         self._shortest: dict[bool, float] = {}
         self._ends = {True: 0, False: 0}
@@ -70,7 +75,7 @@ class SharedRhythm(Rhythm):
 
     async def pause(self, execution_id: str, elapsed: float) -> None:
         """Wait until the next look is due, by what is known then."""
-        if not self._shortest and len(self._scouts) < _SCOUTS:
+        if not self._shortest and len(self._scouts) < self._most_scouts:
             self._scouts.add(execution_id)
         loop = asyncio.get_running_loop()
         began = loop.time()

@@ -1,0 +1,232 @@
+"""One measurement: N images changed in one way, with the time, the calls, the memory and the state that it took."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import textwrap
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import programs
+import yaml
+from workspace import Workspace, emulator, environment
+
+EXECUTION_TIME = 10
+"""Seconds that a lifecycle execution takes."""
+
+_STEM = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0"
+_PROVIDER = b"pulumi.dynamic"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was measured.
+
+    Args:
+        way: how the images were changed.
+        images: how many.
+        rate: how many requests a second the service let through; None for all.
+        seconds: from the start of the command to its end.
+        calls: requests to Image Builder.
+        refused: how many of them were answered with 429.
+        executions: lifecycle executions that were started.
+        memory: MB of the provider's process at its largest; None where there is none.
+        state: kB of the stack's state; None where there is none.
+    """
+
+    way: str
+    images: int
+    rate: int | None
+    seconds: float
+    calls: int
+    refused: int
+    executions: int
+    memory: float | None = None
+    state: float | None = None
+
+
+class Service:
+    """A local Image Builder with so many images, in a process of its own; a context manager.
+
+    Args:
+        images: how many builds there are.
+        folder: where its seed is written.
+    """
+
+    def __init__(self, images: int, folder: Path) -> None:
+        self.arns = [f"{_STEM}/{build}" for build in range(1, images + 1)]
+        self._seed = folder / "seed.json"
+        builds = [{"arn": arn, "amis": [{"region": "us-east-1"}]} for arn in self.arns]
+        self._seed.write_text(json.dumps({"roles": ["ImageLifecycle"], "images": builds}), encoding="utf-8")
+        self._stack = contextlib.ExitStack()
+        self.url = ""
+
+    def __enter__(self) -> Service:
+        """Start it."""
+        self.url = self._stack.enter_context(emulator(self._seed, f"{EXECUTION_TIME}s"))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop it."""
+        self._stack.close()
+
+    def limit(self, rate: int) -> None:
+        """Let so many requests a second through."""
+        self._ask("faults", "POST", [f"* throttle rate={rate}"])
+
+    def requests(self) -> list[dict[str, object]]:
+        """What was asked of Image Builder."""
+        return [each for each in self._ask("requests") if each["service"] == "imagebuilder"]
+
+    def executions(self) -> int:
+        """How many executions there are."""
+        return len(self._ask("state")["executions"])
+
+    def _ask(self, path: str, method: str = "GET", body: object = None) -> Any:
+        request = urllib.request.Request(  # noqa: S310 - the emulator's own address
+            f"{self.url}/_emulator/{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request) as answer:  # noqa: S310
+            return json.load(answer)
+
+
+def pulumi(way: str, program: str, images: int, *, rate: int | None = None) -> Result:
+    """`pulumi up` of a program on a new stack.
+
+    Raises:
+        RuntimeError: it did not end well.
+    """
+    with _service(images, rate) as (service, folder):
+        source = folder / "program"
+        source.mkdir()
+        (source / "Pulumi.yaml").write_text(yaml.safe_dump({"name": "bench", "runtime": "python"}), encoding="utf-8")
+        text = textwrap.dedent(program).format(arns=service.arns) if "{arns}" in program else textwrap.dedent(program)
+        (source / "__main__.py").write_text(text, encoding="utf-8")
+        workspace = Workspace(source, folder, service.url, {})
+        with _Memory(workspace.environment["PULUMI_HOME"]) as memory:
+            began = time.monotonic()
+            done = workspace.run("up", "--yes", "--skip-preview", "--non-interactive", limit=1800)
+            seconds = time.monotonic() - began
+        if done.returncode:
+            raise RuntimeError(f"{way}, {images} images: {done.stdout}{done.stderr}")
+        (state,) = (folder / "state" / ".pulumi" / "stacks").rglob("local.json")
+        kept = state.stat().st_size / 1000
+        return _result(way, images, rate, seconds, service, memory=memory.most, state=kept)
+
+
+def shell(way: str, images: int, aws: Path) -> Result:
+    """The AWS CLI in a loop of the shell, eight images at a time.
+
+    Args:
+        way: what it is called.
+        images: how many.
+        aws: folder of the `aws` program.
+
+    Raises:
+        RuntimeError: it did not end well.
+    """
+    with _service(images, None) as (service, folder):
+        around = environment(folder, service.url)
+        around["PATH"] = os.pathsep.join([str(aws), around["PATH"]])
+        began = time.monotonic()
+        done = subprocess.run(
+            ["xargs", "-P", "8", "-n", "1", "sh", "-c", textwrap.dedent(programs.SHELL), "sh"],  # noqa: S607
+            input="\n".join(service.arns),
+            env=around,
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        seconds = time.monotonic() - began
+        if done.returncode:
+            raise RuntimeError(f"{way}, {images} images: {done.stdout}{done.stderr}")
+        return _result(way, images, None, seconds, service)
+
+
+@contextlib.contextmanager
+def _service(images: int, rate: int | None) -> Iterator[tuple[Service, Path]]:
+    with tempfile.TemporaryDirectory(prefix="imagebuilder-bench-") as name:
+        folder = Path(name)
+        with Service(images, folder) as service:
+            if rate is not None:
+                service.limit(rate)
+            yield service, folder
+
+
+def _result(
+    way: str,
+    images: int,
+    rate: int | None,
+    seconds: float,
+    service: Service,
+    memory: float | None = None,
+    state: float | None = None,
+) -> Result:
+    requests = service.requests()
+    return Result(
+        way=way,
+        images=images,
+        rate=rate,
+        seconds=round(seconds, 1),
+        calls=len(requests),
+        refused=sum(each["status"] == 429 for each in requests),
+        executions=service.executions(),
+        memory=round(memory, 0) if memory else None,
+        state=round(state, 1) if state else None,
+    )
+
+
+class _Memory:
+    """Looks, while it is entered, how large the provider's process becomes.
+
+    Args:
+        home: Pulumi's home in the run that is looked at: what tells its processes from others.
+    """
+
+    def __init__(self, home: str) -> None:
+        self.most = 0.0
+        self._home = f"PULUMI_HOME={home}".encode()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> _Memory:
+        """Begin to look."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Look no more."""
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.5):
+            for process in Path("/proc").glob("[0-9]*"):
+                with contextlib.suppress(OSError):
+                    if _PROVIDER in (process / "cmdline").read_bytes() and self._home in (
+                        process / "environ"
+                    ).read_bytes().split(b"\0"):
+                        self.most = max(self.most, _largest((process / "status").read_text(encoding="utf-8")))
+
+
+def _largest(status: str) -> float:
+    """MB of memory that a process has had at most, from its status."""
+    return next((int(line.split()[1]) / 1000 for line in status.splitlines() if line.startswith("VmHWM")), 0.0)
+
+
+def machine() -> str:
+    """The machine in a few words."""
+    return f"{os.cpu_count()} cores, Python {sys.version.split()[0]}"

@@ -1,0 +1,68 @@
+"""Keep the state of this version, for later ones to be tested with: `make state` runs it before a release."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+from imagebuilder_emulator.emulator import Emulator
+from pulumi_imagebuilder import __version__
+from workspace import ROOT, Workspace
+
+RELEASES = ROOT / "tests" / "package" / "releases"
+SEED = {
+    "roles": ["ImageLifecycle"],
+    "images": [
+        {
+            "arn": f"arn:aws:imagebuilder:us-east-1:123456789012:image/{name}/1.0.0/{build}",
+            "amis": [{"region": "us-east-1"}, {"region": "us-west-2"}],
+        }
+        for name in ("web", "db")
+        for build in range(1, 5)
+    ],
+}
+
+
+def project(folder: Path, program: Path) -> Path:
+    """A Pulumi project with a copy of a program."""
+    made = folder / "program"
+    made.mkdir()
+    made.joinpath("Pulumi.yaml").write_text(yaml.safe_dump({"name": "release", "runtime": "python"}), encoding="utf-8")
+    shutil.copy(program, made / "__main__.py")
+    return made
+
+
+def without_places(state: dict[str, Any]) -> dict[str, Any]:
+    """A stack's state without the paths of the machine that it was made on."""
+    for resource in state["deployment"]["resources"]:
+        resource.pop("sourcePosition", None)
+        resource.pop("stackTrace", None)
+    return state
+
+
+def main() -> None:
+    """Run the program, and write the stack's state and the service's."""
+    folder = RELEASES / __version__
+    with tempfile.TemporaryDirectory() as temporary, Emulator(SEED, execution_time="1s") as emulator:
+        workspace = Workspace(project(Path(temporary), RELEASES / "program.py"), Path(temporary), emulator.url, {})
+        ended = workspace.run("up", "--yes", "--skip-preview", "--non-interactive")
+        if ended.returncode:
+            sys.exit(ended.stdout + ended.stderr)
+        texts = {
+            "stack.json": json.dumps(without_places(workspace.state()), indent=1) + "\n",
+            "service.json": json.dumps(emulator.save(), indent=1) + "\n",
+        }
+    folder.mkdir(exist_ok=True)
+    shutil.copy(RELEASES / "program.py", folder)
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    sys.stdout.write(f"{folder.relative_to(ROOT)}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""When executions of a fleet are looked at."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from pulumi_imagebuilder.lifecycle.rhythm import SharedRhythm, poll_delay
+
+
+def took(seconds: float) -> Callable[[], Awaitable[float]]:
+    async def answer() -> float:
+        return seconds
+
+    return answer
+
+
+async def scouting(rhythm: SharedRhythm, *executions: str) -> list[asyncio.Task[None]]:
+    """All of them wait for their first look."""
+    waiting = [asyncio.create_task(rhythm.pause(execution, 0)) for execution in executions]
+    await asyncio.sleep(0)
+    return waiting
+
+
+@pytest.mark.parametrize(("members", "scouts"), [(1, 1), (10, 1), (60, 2), (1000, 3)])
+def test_a_few_are_looked_at_by_the_rule(members: int, scouts: int) -> None:
+    """The others wait for these."""
+
+    async def run() -> list[float]:
+        rhythm = SharedRhythm(members)
+        for task in await scouting(rhythm, *"abcde"):
+            task.cancel()
+        return [rhythm.due(execution, 0) for execution in "abcde"]
+
+    due = asyncio.run(run())
+    assert due == [poll_delay(0)] * scouts + [15.0] * (5 - scouts)
+
+
+def test_where_none_ends_all_are_looked_at_now_and_then() -> None:
+    """A scout may hang: the others are looked at in longer and longer intervals."""
+    rhythm = SharedRhythm(10)
+    assert [rhythm.due("b", elapsed) for elapsed in (0, 15, 30, 60)] == [15, 30, 60, 120]
+
+
+def test_the_first_end_tells_when_to_look_at_the_others() -> None:
+    """Not before it is expected, and by the rule from then on. The service's own account of the time counts."""
+
+    async def run() -> SharedRhythm:
+        rhythm = SharedRhythm(10)
+        waiting = await scouting(rhythm, "a", "b")
+        await rhythm.ended("a", "SUCCESS", 0.01, took(0.005))
+        await asyncio.wait_for(waiting[1], 5)
+        return rhythm
+
+    rhythm = asyncio.run(run())
+    assert rhythm.due("b", 0) == pytest.approx(0.055)
+    assert rhythm.due("b", 30) == 30 + poll_delay(30)
+
+
+def test_the_shortest_counts() -> None:
+    """One that took longer changes nothing, and is not asked about; a shorter one does."""
+
+    async def run() -> list[float]:
+        rhythm, due = SharedRhythm(10), []
+        for elapsed, exact in ((10.9, 10.0), (30.0, None), (4.9, 4.0)):
+            await rhythm.ended("a", "SUCCESS", elapsed, took(exact) if exact else pytest.fail)
+            due.append(rhythm.due("b", 0))
+        return due
+
+    assert asyncio.run(run()) == pytest.approx([10.05, 10.05, 4.05])
+
+
+def test_failures_come_sooner_and_count_where_they_are_the_rule() -> None:
+    """As long as at least as many failed as ended well, their time is one to look at too."""
+
+    async def run() -> list[float]:
+        rhythm, due = SharedRhythm(10), []
+        for status, exact in (("FAILED", 1.0), ("SUCCESS", 10.0), ("SUCCESS", 10.0)):
+            await rhythm.ended("a", status, exact + 0.5, took(exact))
+            due.append(rhythm.due("b", 0))
+        return due
+
+    assert asyncio.run(run()) == pytest.approx([1.05, 1.05, 10.05])
