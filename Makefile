@@ -41,6 +41,9 @@ recordings: setup ## Record anew what the README and docs/ show of a terminal an
 requests: setup ## Send the emulator 2,000 requests of each operation, made up from the service model, and print figures
 	@$(BIN)/python tests/emulator/model_driven.py
 
+load: setup ## Ask the emulator by fifty clients at once for a minute, and print figures
+	@$(BIN)/python tests/emulator/many_clients.py
+
 browser: ## Install Chromium and its driver by apt, as root on Debian, for the console's tests in a browser
 	apt-get update --quiet
 	apt-get install --quiet --yes --no-install-recommends chromium chromium-driver
