@@ -53,6 +53,14 @@ MINUTES := 10
 faults: setup ## Kill and disturb runs at random for ten minutes; SEED=… repeats a run
 	@PYTHONPATH=engine $(BIN)/python tests/engine/random_faults.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
+coverage: setup ## Measure which branches of provider/ the tests run, in pulumi's own processes too; slower than test
+	rm -rf .coverage && mkdir .coverage
+	$(BIN)/coverage run -m pytest -n 2 tests/provider tests/engine
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+	$(BIN)/coverage json --quiet -o .coverage/report.json
+	@$(BIN)/python tests/branches.py .coverage/report.json
+
 package: setup ## Build wheel and sdist into dist/, and use the wheel from an empty environment, all from the package index
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist

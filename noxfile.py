@@ -3,12 +3,20 @@
 `make versions` runs all of it; a Python that is not installed is skipped, and nox says so.
 """
 
+import os
 import re
+import shutil
+import subprocess
 
 import nox
 
 nox.options.default_venv_backend = "venv"
 nox.options.reuse_existing_virtualenvs = True
+
+if shutil.which("pyenv"):
+    # Its commands of another version than the folder's do not run otherwise.
+    installed = subprocess.run(["pyenv", "versions", "--bare"], capture_output=True, text=True, check=True)
+    os.environ["PYENV_VERSION"] = ":".join(reversed(installed.stdout.split()))
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
