@@ -15,7 +15,8 @@ nox.options.reuse_existing_virtualenvs = True
 
 if shutil.which("pyenv"):
     # Its commands of another version than the folder's do not run otherwise.
-    installed = subprocess.run(["pyenv", "versions", "--bare"], capture_output=True, text=True, check=True)
+    asked = ["pyenv", "versions", "--bare"]
+    installed = subprocess.run(asked, capture_output=True, text=True, check=True)
     os.environ["PYENV_VERSION"] = ":".join(reversed(installed.stdout.split()))
 
 PROJECT = nox.project.load_toml("pyproject.toml")
