@@ -171,6 +171,21 @@ def aws_destroyed(bench: Any) -> None:
     assert bench.client("iam").list_roles()["Roles"] == []
 
 
+BUILDS = ["1.0.0/1", "1.0.0/2", "1.0.0/3", "1.1.0/1", "1.1.0/2", "1.1.0/3", "1.1.0/4", "1.1.0/5"]
+
+
+def retention_created(bench: Any) -> None:
+    states = ["DISABLED"] * 2 + ["DEPRECATED"] * 3 + ["AVAILABLE"] * 3
+    assert image_states(bench) == dict(zip(BUILDS, states, strict=True))
+    assert bench.asked("StartResourceStateUpdate") == 5
+
+
+def retention_edited(bench: Any) -> None:
+    states = ["DISABLED"] * 3 + ["DEPRECATED"] * 3 + ["AVAILABLE"] * 2
+    assert image_states(bench) == dict(zip(BUILDS, states, strict=True))
+    assert bench.asked("StartResourceStateUpdate") == 5 + 2
+
+
 def documented(when: str) -> list[str]:
     """The requests that docs/pulumi-aws.md shows of a time."""
     page = (ROOT / "docs" / "pulumi-aws.md").read_text(encoding="utf-8")
@@ -180,6 +195,13 @@ def documented(when: str) -> list[str]:
 
 
 EXAMPLES = {
+    "retention": Example(
+        settings={"image": "web", "keep": 3, "executionRole": ROLE},
+        edit={"keep": 2},
+        created=retention_created,
+        edited=retention_edited,
+        destroyed=retention_edited,
+    ),
     "quickstart": Example(
         settings={"imageArn": WEB, "executionRole": ROLE},
         edit={"executionRole": ROLE_ARN},  # This changes nothing in AWS: it only updates the record.
