@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import pytest
+from imagebuilder_emulator import seed
 
 ARN = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"
 PROGRAM = """
@@ -151,3 +152,49 @@ def test_a_service_that_cannot_be_reached(bench: Any) -> None:
     told = fails(bench)
     assert len(diagnostics(told, "http://127.0.0.1:9")) == 1
     assert bench.image_state() == "AVAILABLE"
+
+
+def test_the_stacks_credentials(bench: Any) -> None:
+    """Role after role, secrets among the settings, in the image's region; no secret is told or kept."""
+    url = bench.workspace.environment.pop("AWS_ENDPOINT_URL")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+        del bench.workspace.environment[name]
+    roles = [{"roleArn": f"arn:aws:iam::123456789012:role/{name}", "externalId": "outside"} for name in ("one", "two")]
+    settings = {
+        "aws:region": "eu-west-1",
+        "aws:accessKey": "AKIAOFTHESTACK",
+        "aws:endpoints": [{"imagebuilder": url, "sts": url}],
+        "aws:assumeRoles": roles,
+    }
+    bench.workspace.configure(settings)
+    declare(bench, f'resource_arn="{ARN}", state="DEPRECATED"')
+    (line,) = diagnostics(fails(bench), "aws:accessKey")
+    assert line.strip() == "error: aws:accessKey is set without aws:secretKey; set both or neither"
+
+    secret = ("config", "set", "--secret", "aws:secretKey", "the-secret-of-the-stack")
+    assert bench.workspace.run(*secret).returncode == 0
+    told = bench.well("up")
+    assert bench.image_state() == "DEPRECATED"
+    assert bench.emulator.requests.counts()["sts:AssumeRole"] == 2
+    # Pulumi itself keeps the settings with the provider: plain ones plain, secret ones encrypted.
+    texts = (told, json.dumps(bench.workspace.state()), json.dumps(bench.resource()))
+    assert not [text for text in texts if "the-secret-of-the-stack" in text]
+    assert "AKIAOFTHESTACK" not in texts[0] + texts[2]
+
+
+def test_more_resources_than_are_kept(bench: Any) -> None:
+    """The output holds a hundred, the row says so and how to read all; the state stays small."""
+    many = ARN.replace("web", "many")
+    with bench.emulator.lock:
+        seed.plant({"images": [{"arn": many, "amis": [{"region": "us-east-1"}] * 120}]}, bench.emulator.backend)
+    declare(bench, GOOD.replace(ARN, many))
+    told = bench.well("up")
+    (execution,) = bench.executions(many)
+    assert (
+        "the output `resources` holds only 100 of the resources; all are listed by: "
+        "aws imagebuilder list-lifecycle-execution-resources --region us-east-1 "
+        f"--lifecycle-execution-id {execution['lifecycleExecutionId']} --parent-resource-id {many}\n"
+    ) in told.partition("Diagnostics:")[2]
+    outputs = bench.resource()["outputs"]
+    assert len(outputs["resources"]) == 100
+    assert len(json.dumps(outputs)) < 32 * 1024

@@ -59,6 +59,9 @@ class ResourceStateUpdate(pulumi.dynamic.Resource, module="imagebuilder", name="
     resources: pulumi.Output[list[dict[str, Any]]]
     """What the execution did to each resource under the image, at most 100 of them, failed ones first.
 
+    All are listed by ``aws imagebuilder list-lifecycle-execution-resources``, and the resource's row says so when there
+    are more.
+
     Keys: ``account_id``, ``region``, ``resource_id``, ``action``, ``status``, ``reason``, ``snapshots`` and
     ``image_uris``.
     Plain dicts: Pulumi's SDK would not read them into a TypedDict.
