@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pulumi_imagebuilder
 import pytest
 from workspace import ROOT
 
@@ -34,3 +35,10 @@ def test_nothing_is_fetched(site: Path) -> None:
     outside = re.compile(r"""(?:src=|url\(|@import\s*|<link[^>]*href=)["']?(https?:)?//""")
     for file in [*site.rglob("*.html"), *site.rglob("*.css")]:
         assert not outside.search(file.read_text(encoding="utf-8")), file.name
+
+
+def test_the_reference_is_whole(site: Path) -> None:
+    """Everything that the package offers is in it."""
+    page = (site / "reference.html").read_text(encoding="utf-8")
+    offered = set(pulumi_imagebuilder.__all__) - {"__version__"}
+    assert offered == {name for name in offered if f'id="pulumi_imagebuilder.{name}"' in page}
