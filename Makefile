@@ -44,6 +44,9 @@ requests: setup ## Send the emulator 2,000 requests of each operation, made up f
 load: setup ## Ask the emulator by fifty clients at once for a minute, and print figures
 	@$(BIN)/python tests/emulator/many_clients.py
 
+figures: setup ## Measure the emulator: start-up, memory with 1,000 images and 1,000 executions, requests a second
+	@$(BIN)/python tests/emulator/emulator_figures.py
+
 browser: ## Install Chromium and its driver by apt, as root on Debian, for the console's tests in a browser
 	apt-get update --quiet
 	apt-get install --quiet --yes --no-install-recommends chromium chromium-driver

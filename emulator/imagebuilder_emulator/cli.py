@@ -63,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"imagebuilder-emulator: {error}", file=sys.stderr)
         return 2
+    gc.collect()
     gc.freeze()
     gc.enable()
     with emulator:

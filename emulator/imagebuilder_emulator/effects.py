@@ -29,6 +29,14 @@ class DistributedAmi(MotoAmi):
     last_launched_time: str | None = None
     more_snapshots: tuple[Any, ...] = ()
 
+    def get_tags(self) -> list[dict[str, str]]:
+        """The tags, looked up: moto's own way goes through the tags of all resources for each."""
+        tags = self.ec2_backend.tags.get(self.id, {})
+        return [
+            {"resource_id": self.id, "key": key, "value": value, "resource_type": "image"}
+            for key, value in tags.items()
+        ]
+
     @property
     def block_device_mappings(self) -> list[dict[str, Any]]:
         """One mapping for each snapshot."""
@@ -109,6 +117,11 @@ def ami_snapshots(ami: Ami) -> list[str]:
     return [mapping["Ebs"]["SnapshotId"] for mapping in found.block_device_mappings] if found else []
 
 
+def ami_tags(found: Any) -> dict[str, str]:
+    """The tags of an AMI as `find` gives it."""
+    return {tag["key"]: tag["value"] for tag in found.get_tags()}
+
+
 class Snapshots:
     """The snapshots that EC2 has of AMIs, those of deregistered ones too: each region is looked through once."""
 
@@ -144,7 +157,7 @@ def excluded(ami: Ami, rules: dict[str, Any], now: datetime) -> str | None:
         limit = timedelta(days=within["value"] * _UNIT_DAYS[within["unit"]])
         if now - datetime.fromisoformat(launched.replace("Z", "+00:00")) <= limit:
             return f"The AMI was launched within the last {within['value']} {within['unit'].lower()}"
-    tags = {tag["key"]: tag["value"] for tag in found.get_tags()}
+    tags = ami_tags(found)
     for key, value in rules.get("tagMap", {}).items():
         if tags.get(key) == value:
             return f"The AMI carries the excluded tag {key}={value}"

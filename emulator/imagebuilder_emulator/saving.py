@@ -174,7 +174,7 @@ def _saved_ami(ami: Ami) -> Iterator[SavedAmi]:
             created=found.creation_date,
             state=found.state,
             launch_permissions=list(found.launch_permissions),
-            tags={tag["key"]: tag["value"] for tag in found.get_tags()},
+            tags=effects.ami_tags(found),
             deprecation_time=found.deprecation_time,
             last_launched_time=found.last_launched_time,
             snapshots=effects.ami_snapshots(ami),
