@@ -198,3 +198,33 @@ def test_more_resources_than_are_kept(bench: Any) -> None:
     outputs = bench.resource()["outputs"]
     assert len(outputs["resources"]) == 100
     assert len(json.dumps(outputs)) < 32 * 1024
+
+
+def test_what_runs_again_and_what_does_not(bench: Any) -> None:
+    """Role, `wait` and `on_destroy` only update the record; triggers run again; another image replaces."""
+    other = ARN.replace("1.0.0/1", "1.0.0/2")
+    with bench.emulator.lock:
+        seed.plant({"images": [{"arn": other, "amis": [{"region": "eu-west-1"}]}]}, bench.emulator.backend)
+    declare(bench, GOOD)
+    bench.well("up")
+    outputs = bench.resource()["outputs"]
+    bench.well("refresh", "--expect-no-changes")
+    assert bench.resource()["outputs"] == outputs
+    bench.emulator.requests.clear()
+    kept = (
+        GOOD.replace('"ImageLifecycle"', '"arn:aws:iam::123456789012:role/ImageLifecycle"') + ', on_destroy="restore"'
+    )
+    declare(bench, f"{kept}, wait=False")
+    assert "1 updated" in bench.well("up")
+    assert bench.emulator.requests.counts() == {}
+
+    declare(bench, f"{kept}, triggers=['patched']")
+    assert "1 updated" in bench.well("up")
+    assert [each["state"]["status"] for each in bench.executions()] == ["SUCCESS", "SUCCESS"]
+
+    declare(bench, f"{kept}, triggers=['patched']".replace(ARN, other))
+    assert "1 replaced" in bench.well("up")
+    assert (bench.image_state(other), bench.image_state()) == ("DISABLED", "AVAILABLE")
+    (ami,) = bench.client("ec2", "us-east-1").describe_images(Owners=["self"])["Images"]
+    assert ami["State"] == "available"
+    assert (len(bench.executions(other)), len(bench.executions())) == (1, 3)

@@ -83,7 +83,9 @@ class ResourceStateUpdateProvider(ImageBuilderProvider):
     def update(self, id_: str, olds: Properties, news: Properties) -> UpdateResult:
         """Carry out what has changed; a change of role, ``wait``, ``on_destroy`` or time limits makes no call."""
         if not self.changes(olds, news).rerun and not olds.get("__drift"):
-            return UpdateResult(recorded(news, outputs(olds)))
+            from ..lifecycle import kept
+
+            return UpdateResult(recorded(news, kept(olds)))
         return UpdateResult(recorded(news, self._host.apply(news, "update", olds)))
 
     def read(self, id_: str, props: Properties) -> ReadResult:
@@ -206,10 +208,3 @@ def unknowns_as_text(value: Any) -> Any:
 def declared(olds: Mapping[str, Any]) -> Properties:
     """The inputs in what Pulumi kept."""
     return {**olds, "client_token": olds.get("__client_token")}
-
-
-def outputs(olds: Mapping[str, Any]) -> Properties:
-    """The record in what Pulumi kept."""
-    from ..lifecycle import RECORD_KEYS
-
-    return {key: olds[key] for key in RECORD_KEYS if key in olds}

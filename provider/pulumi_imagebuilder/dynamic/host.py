@@ -79,8 +79,7 @@ class Host:
         """The record as it stands now; None when the image has vanished."""
 
         async def work(client: lifecycle.ImageClient) -> lifecycle.Record | None:
-            record = {key: olds[key] for key in lifecycle.RECORD_KEYS if key in olds}
-            return await lifecycle.refresh(record, olds["state"], client)
+            return await lifecycle.refresh(lifecycle.kept(olds), olds["state"], client)
 
         return self._run(olds, "read", f"reading image {olds['resource_arn']}", work)
 

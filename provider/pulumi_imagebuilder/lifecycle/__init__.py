@@ -16,7 +16,7 @@ from .destroy import cancel, restore
 from .fleet import FleetProgress, Work, each
 from .fleet_record import FLEET_KEYS, drifted, pack, unpack
 from .progress import STARTING, Progress
-from .record import RECORD_KEYS, Record, record, refresh
+from .record import RECORD_KEYS, Record, kept, record, refresh
 from .records import Execution, Image, Outcome, how_to_read_all
 from .statuses import IMAGE_GONE
 from .waiting import within
@@ -41,6 +41,7 @@ __all__ = [
     "drifted",
     "each",
     "how_to_read_all",
+    "kept",
     "pack",
     "record",
     "refresh",

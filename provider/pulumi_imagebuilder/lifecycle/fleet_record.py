@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .reasons import named
-from .record import Record
+from .record import Record, kept
 
 MOST_RESOURCES_KEPT_OF_EACH = 10
 """How many resources are listed of each image of a fleet, failed ones first."""
@@ -27,16 +27,16 @@ def pack(records: Mapping[str, Record], arns: Iterable[str]) -> Record:
         records: the records of its images by ARN.
         arns: the images, in the order to keep them in.
     """
-    kept = {arn: records[arn] for arn in arns if arn in records}
+    present = {arn: records[arn] for arn in arns if arn in records}
     executions = {
         arn: {
             **{key: value for key, value in record.items() if not key.startswith("__")},
             "resources": record["resources"][:MOST_RESOURCES_KEPT_OF_EACH],
         }
-        for arn, record in kept.items()
+        for arn, record in present.items()
     }
-    left = {arn: record["__left"] for arn, record in kept.items() if record["__left"] != record["image_state"]}
-    drift = {arn: record["__drift"] for arn, record in kept.items() if record.get("__drift")}
+    left = {arn: record["__left"] for arn, record in present.items() if record["__left"] != record["image_state"]}
+    drift = {arn: record["__drift"] for arn, record in present.items() if record.get("__drift")}
     return {
         "executions": executions,
         "lifecycle_execution_ids": {arn: each["lifecycle_execution_id"] for arn, each in executions.items()},
@@ -50,7 +50,7 @@ def unpack(fleet: Mapping[str, Any]) -> dict[str, Record]:
     left, drift = fleet.get("__left") or {}, fleet.get("__drift") or {}
     return {
         arn: {
-            **outputs,
+            **kept(outputs),
             "__left": left.get(arn, outputs["image_state"]),
             **({"__drift": drift[arn]} if arn in drift else {}),
         }

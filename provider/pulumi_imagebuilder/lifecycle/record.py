@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .client import ImageClient
-from .records import Image, Outcome
+from .records import Image, Outcome, complete_resource
 from .statuses import EXECUTION_ENDED_BADLY, EXECUTION_SUCCEEDED, EXECUTION_UNFINISHED, IMAGE_GONE
 
 Record = dict[str, Any]
@@ -31,6 +31,13 @@ RECORD_KEYS = (
     "__drift",
 )
 """All keys of a record; the outputs are those without underscores."""
+
+
+def kept(olds: Mapping[str, Any]) -> Record:
+    """The record in what Pulumi kept. It drops None from lists and dicts, and programs look for all keys there are."""
+    outputs = {key: olds.get(key) for key in RECORD_KEYS if not key.startswith("__")}
+    own = {key: olds[key] for key in RECORD_KEYS if key.startswith("__") and key in olds}
+    return {**outputs, "resources": [complete_resource(each) for each in olds.get("resources") or []], **own}
 
 
 def record(outcome: Outcome) -> Record:

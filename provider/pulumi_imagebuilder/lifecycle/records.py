@@ -116,16 +116,20 @@ def parse_resource(resource: Mapping[str, Any]) -> dict[str, Any]:
         "action": resource.get("action", {}).get("name"),
         "status": state.get("status"),
         "reason": state.get("reason"),
-        "snapshots": [
-            {
-                "snapshot_id": snapshot.get("snapshotId"),
-                "status": snapshot.get("state", {}).get("status"),
-                "reason": snapshot.get("state", {}).get("reason"),
-            }
-            for snapshot in resource.get("snapshots", [])
-        ],
+        "snapshots": [_snapshot(snapshot) for snapshot in resource.get("snapshots", [])],
         "image_uris": list(resource.get("imageUris", [])),
     }
+
+
+def complete_resource(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of the output ``resources`` with all its keys, whatever has become of those that are None."""
+    snapshots = [{**_snapshot({}), **snapshot} for snapshot in kept.get("snapshots", [])]
+    return {**parse_resource({}), **kept, "snapshots": snapshots}
+
+
+def _snapshot(snapshot: Mapping[str, Any]) -> dict[str, Any]:
+    state = snapshot.get("state", {})
+    return {"snapshot_id": snapshot.get("snapshotId"), "status": state.get("status"), "reason": state.get("reason")}
 
 
 def kept_resources(resources: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
