@@ -227,15 +227,6 @@ def test_images_are_created_listed_tagged_and_deleted(emulated: Any) -> None:
     assert len(emulated.amis()) == 2
 
 
-def test_what_is_not_emulated_says_so(emulated: Any) -> None:
-    """Any other operation of the model answers with an error of the service's own form."""
-    assert emulated.refused(emulated.image_builder.list_components) == (
-        "ClientException",
-        400,
-        "ListComponents is not emulated",
-    )
-
-
 def test_other_services_are_motos(emulated: Any) -> None:
     """S3 and STS answer on the same port; an assumed role reaches its own account."""
     emulated.client("s3").create_bucket(Bucket="state-of-a-stack")
