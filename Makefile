@@ -47,6 +47,9 @@ load: setup ## Ask the emulator by fifty clients at once for a minute, and print
 figures: setup ## Measure the emulator: start-up, memory with 1,000 images and 1,000 executions, requests a second
 	@$(BIN)/python tests/emulator/emulator_figures.py
 
+picture: setup ## Take the picture of the console in docs/ again, during a pulumi up
+	@$(BIN)/python engine/console_picture.py
+
 browser: ## Install Chromium and its driver by apt, as root on Debian, for the console's tests in a browser
 	apt-get update --quiet
 	apt-get install --quiet --yes --no-install-recommends chromium chromium-driver
