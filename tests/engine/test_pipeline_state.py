@@ -93,8 +93,8 @@ def test_two_runs_at_once(jobs: Jobs, until: Callable[..., Any]) -> None:
 def test_two_runs_at_the_same_moment(jobs: Jobs) -> None:
     """Whichever of them gets the lock, if any does: there is one execution in the end, and the state knows it."""
     with jobs.up(jobs.first) as first, jobs.up(jobs.second) as second:
-        codes = [ended(first)[0], ended(second)[0]]
-    assert codes != [0, 0]
+        for code, told in (ended(first), ended(second)):
+            assert code == 0 or "the stack is currently locked by" in told
     assert len(jobs.executions()) <= 1
     code, told = ended(jobs.up(jobs.second))
     assert code == 0, told
