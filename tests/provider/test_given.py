@@ -52,7 +52,6 @@ Text = enum.Enum("Text", {"GONE": "DELETED"}, type=str)
             {"amis": {"regions": ["a"], "isPublic": [1]}},
         ),
     ],
-    ids=repr,
 )
 def test_values_as_pulumi_can_carry_them(value: Any, carried: Any) -> None:
     """Enumerations by their text, times in RFC 3339, sets as lists, Args as dicts; the rest by its type's name."""
