@@ -27,7 +27,7 @@ demo: setup ## Change an image in a local Image Builder, with pulumi up
 	@$(BIN)/python engine/demo.py
 
 examples: setup ## Run every example with the real pulumi program
-	$(BIN)/python -m pytest tests/examples tests/engine/test_examples.py -n 2
+	$(BIN)/python -m pytest tests/examples tests/engine/test_examples.py tests/engine/test_many_stacks.py -n 2
 
 docs: setup ## Build the site into docs/_build/html, warnings as errors
 	@$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html

@@ -256,7 +256,7 @@ EXAMPLES = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(path.parent.name for path in FOLDER.glob("*/seed.yaml")))
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in FOLDER.glob("*/__main__.py")))
 def test_an_example_runs(name: str, example: Any) -> None:
     """It previews, changes the images, finds nothing to do, refreshes without drift, takes an edit, and goes."""
     about = EXAMPLES[name]

@@ -68,7 +68,7 @@ def test_names_and_options(bench: Any) -> None:
     told = bench.well("up")
     assert there(bench) == NAMES - {"web"}
     assert left_alone("bare") in told
-    assert "aliased" not in told
+    assert "ImageCleanup new updated" in told
 
     declare(bench, renamed, "other = bare")
     refused = bench.run("up")
@@ -77,8 +77,11 @@ def test_names_and_options(bench: Any) -> None:
     assert there(bench) == NAMES - {"web"}
 
     declare(bench, "safe = safe")
-    bench.well("up")
+    told = bench.well("up")
     assert there(bench) == {"gone", "kept", "safe"}
+    # Progress is shown on the row of the new name.
+    assert "ImageCleanup new deleting" in told
+    assert "ImageCleanup aliased" not in told
 
 
 def test_a_failed_up_that_is_taken_back(bench: Any) -> None:

@@ -1,4 +1,4 @@
-"""What an example is made of; tests/engine runs them."""
+"""What the examples that are Pulumi programs are made of; tests/engine runs them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from workspace import ROOT
 
-FOLDERS = sorted(path for path in (ROOT / "examples").iterdir() if path.is_dir())
+FOLDERS = sorted(path.parent for path in (ROOT / "examples").glob("*/__main__.py"))
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

@@ -16,8 +16,8 @@ IMAGES = "resource_arns"
 ASKS = ("state", "include_resources", "exclusion_rules", "update_at", "client_token", "triggers")
 """A change of these is another state update."""
 
-NOTES = ("execution_role", "wait", "on_destroy", "__timeouts")
-"""A change of these is only written down."""
+NOTES = ("execution_role", "wait", "on_destroy", "__timeouts", "__urn")
+"""A change of these is only written down. The URN changes where a resource is renamed with an alias."""
 
 
 @dataclass(frozen=True)
