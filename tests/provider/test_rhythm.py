@@ -29,12 +29,31 @@ def test_a_few_are_looked_at_by_the_rule(members: int, scouts: int) -> None:
 
     async def run() -> list[float]:
         rhythm = SharedRhythm(members)
-        for task in await scouting(rhythm, *"abcde"):
-            task.cancel()
+        await scouting(rhythm, *"abcde")
         return [rhythm.due(execution, 0) for execution in "abcde"]
 
     due = asyncio.run(run())
-    assert due == [poll_delay(0)] * scouts + [15.0] * (5 - scouts)
+    assert due == pytest.approx([poll_delay(0)] * scouts + [15.0] * (5 - scouts), abs=0.1)
+
+
+def test_they_take_turns() -> None:
+    """Whoever was looked at and has not ended passes the turn on: one that hangs does not hold up the others."""
+
+    async def run() -> list[str]:
+        rhythm, turns = SharedRhythm(3), []
+        waiting = {asyncio.create_task(rhythm.pause(execution, 20), name=execution): execution for execution in "abc"}
+        while len(turns) < 4:
+            await asyncio.sleep(0)
+            (scout,) = rhythm._scouts
+            turns.append(scout)
+            (task,) = [task for task, execution in waiting.items() if execution == scout]
+            task.cancel()
+            waiting.pop(task)
+            waiting[asyncio.create_task(rhythm.pause(scout, 20), name=scout)] = scout
+            await asyncio.sleep(0)
+        return turns
+
+    assert asyncio.run(run()) == ["a", "b", "c", "a"]
 
 
 def test_where_none_ends_all_are_looked_at_now_and_then() -> None:
@@ -82,3 +101,14 @@ def test_failures_come_sooner_and_count_where_they_are_the_rule() -> None:
         return due
 
     assert asyncio.run(run()) == pytest.approx([1.05, 1.05, 10.05])
+
+
+def test_one_failure_does_not_make_all_be_looked_at_by_the_rule() -> None:
+    """Once at the time that it took; then the others wait on for one that ends well."""
+
+    async def run() -> list[float]:
+        rhythm = SharedRhythm(10)
+        await rhythm.ended("a", "FAILED", 1.5, took(1.0))
+        return [rhythm.due("b", elapsed) for elapsed in (0, 1.05)]
+
+    assert asyncio.run(run()) == pytest.approx([1.05, 15])

@@ -38,12 +38,13 @@ class FleetProgress(Progress):
     Attributes:
         total: how many images there are.
         done: how many of them are done.
+        ended: how many more have nothing going on any more; only their state is still to be read.
         failures: why images failed, by ARN.
     """
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.total = self.done = 0
+        self.total = self.done = self.ended = 0
         self.failures: dict[str, ImageBuilderError] = {}
         self._noted_at = 0.0
 
@@ -51,8 +52,9 @@ class FleetProgress(Progress):
     def counted(self) -> str:
         """The counts alone."""
         failed = f", {len(self.failures)} failed" if self.failures else ""
-        left = self.total - self.done - len(self.failures)
-        return f"{self.done} of {self.total} done{failed}{f', {left} in progress' if left else ''}"
+        done = self.done + self.ended
+        left = self.total - done - len(self.failures)
+        return f"{done} of {self.total} done{failed}{f', {left} in progress' if left else ''}"
 
     def text(self) -> str:
         """The line."""
@@ -61,7 +63,7 @@ class FleetProgress(Progress):
 
     def state(self) -> tuple[object, ...]:
         """What is new when it changes."""
-        return (self.done, len(self.failures))
+        return (self.done + self.ended, len(self.failures))
 
     def retrying(self, why: str) -> None:
         """Take in that a call for one of the images is made again, and why."""
@@ -166,11 +168,12 @@ class _Fleet:
         self._waiting[arn] = waiting
         if deleted and self.images.get(arn, GONE) != GONE:
             self._deleted.add(arn)
+        self.progress.ended += 1
         self.leave()
-        try:
-            return await waiting
-        finally:
-            self._working += 1
+        image = await waiting
+        self.progress.ended -= 1
+        self._working += 1
+        return image
 
     def leave(self) -> None:
         """One is no longer at work: it is done, or waits for its image."""
