@@ -14,7 +14,7 @@ import botocore.exceptions
 import tenacity
 
 from .configuration import MOST_CALLS_AT_ONCE, Configuration
-from .errors import ConfigurationError, ImageNotFound, PermanentError, ServiceRefused
+from .errors import ConfigurationError, ImageNotFound, PermanentError, ServiceRefused, one_line
 from .pacing import Pace
 
 __all__ = ["Configuration", "Service", "is_throttle", "is_transient"]
@@ -166,7 +166,7 @@ def _summary(error: BaseException) -> str:
         other = f"{error.operation_name}: " if error.operation_name.startswith("AssumeRole") else ""
         told = f"{other}{details.get('Code', 'Unknown')}: {details.get('Message') or 'no message'}"
         return f"{told} (request id {request_id})" if request_id else told
-    return str(error)
+    return one_line(str(error))
 
 
 def _hint(code: str) -> str:

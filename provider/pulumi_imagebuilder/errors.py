@@ -6,10 +6,13 @@ stopped, a :class:`PermanentError` comes back until something is changed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 _MOST_RESOURCES_NAMED = 10
+
+_USER_OF_A_URL = re.compile(r"//[^/\s\"']*@")
 
 
 class ImageBuilderError(Exception):
@@ -24,8 +27,17 @@ class ImageBuilderError(Exception):
     """
 
     def __init__(self, message: str, reason: str | None = None) -> None:
-        super().__init__(" ".join(message.split()))
-        self.reason = " ".join((reason or message).split())
+        super().__init__(one_line(message))
+        self.reason = one_line(reason or message)
+
+
+def one_line(text: str) -> str:
+    r"""A text on one line, and without the user and password that a URL in it may have.
+
+    >>> one_line("no answer from\nhttp://me:secret@127.0.0.1:9/")
+    'no answer from http://127.0.0.1:9/'
+    """
+    return _USER_OF_A_URL.sub("//", " ".join(text.split()))
 
 
 class TemporaryError(ImageBuilderError):

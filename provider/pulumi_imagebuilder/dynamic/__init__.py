@@ -9,6 +9,7 @@ provider's process alone.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -59,7 +60,8 @@ class ImageBuilderProvider(ResourceProvider):
 
     def changes(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> rules.Changes:
         """What differs in meaning between the recorded inputs and the declared ones."""
-        return rules.changes(self.kind, declared(olds), unknowns_as_text(news))
+        news = unknowns_as_text(news)
+        return rules.changes(self.kind, declared(olds), {**news, "client_token": digest(news.get("client_token"))})
 
 
 class ResourceStateUpdateProvider(ImageBuilderProvider):
@@ -190,8 +192,18 @@ class ImageCleanupProvider(ImageBuilderProvider):
 
 
 def recorded(inputs: Mapping[str, Any], record: Mapping[str, Any]) -> Properties:
-    """What Pulumi keeps: the inputs and the record. The token asked with hides the one declared, so both are kept."""
-    return {**inputs, **record, "__client_token": inputs.get("client_token")}
+    """What Pulumi keeps: the inputs and the record. The token asked with hides the one declared, so both are kept.
+
+    Of the one declared a digest: it may be a secret, which Pulumi would know under its own name alone.
+    """
+    return {**inputs, **record, "__client_token": digest(inputs.get("client_token"))}
+
+
+def digest(token: str | None) -> str | None:
+    """What tells one declared token from another; unknown as long as the token is, and None without one."""
+    if token is None or token == rules.UNKNOWN:
+        return token
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def unknowns_as_text(value: Any) -> Any:
@@ -206,5 +218,5 @@ def unknowns_as_text(value: Any) -> Any:
 
 
 def declared(olds: Mapping[str, Any]) -> Properties:
-    """The inputs in what Pulumi kept."""
+    """The inputs in what Pulumi kept, with the digest of the token."""
     return {**olds, "client_token": olds.get("__client_token")}
