@@ -119,7 +119,7 @@ class Run:
             for text in self._chance.sample(FAULTS, self._chance.randint(0, 2))
         ]
         self._emulator.faults.replace(*faults)
-        victim, calls = self._chance.choice(VICTIMS), self._calls() + self._chance.randint(0, 12)
+        victim, calls = self._chance.choice(VICTIMS), self._calls() + self._chance.randint(0, 7)
         after = self._chance.uniform(0, 0.3)
         self.figures["runs"] += 1
         with self._workspace.start("up", "--yes", "--skip-preview", "--non-interactive") as process:
