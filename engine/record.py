@@ -29,6 +29,8 @@ COLUMNS, LINES = 120, 36
 WIDTH, HEIGHT, MARGIN = 8.0, 18, 16
 BETWEEN_FRAMES = 0.1
 """Seconds; faster changes are one."""
+_BEFORE_THE_FIRST = 0.5
+"""Seconds that the picture shows the command alone, however long it took to tell anything."""
 
 COLOURS = {
     # By the names and numbers that pyte has for them.
@@ -63,12 +65,12 @@ Frame = tuple[float, list[Row]]
 
 
 def record(command: list[str], screen: pyte.Screen, title: str) -> Iterator[Frame]:
-    """Run a command in a terminal and yield what it shows, with the seconds since it began, at each change."""
+    """Run a command in a terminal and yield what it shows at each change, with the seconds since it began to tell."""
     terminal, inner = pty.openpty()
     fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", screen.lines, screen.columns, 0, 0))
     stream, decoder = pyte.Stream(screen), codecs.getincrementaldecoder("utf-8")("replace")
     stream.feed(f"\x1b[1m$ {title}\x1b[0m\r\n")
-    began = shown = time.monotonic()
+    began = shown = 0.0
     yield 0.0, rows(screen)
     # Under `make recordings`, a make that is recorded would tell that it is an inner one, and where.
     outer = {"MAKELEVEL", "MAKEFLAGS", "MFLAGS"}
@@ -76,6 +78,8 @@ def record(command: list[str], screen: pyte.Screen, title: str) -> Iterator[Fram
     with subprocess.Popen(command, stdin=inner, stdout=inner, stderr=inner, env=environment) as process:
         os.close(inner)
         while chunk := _read(terminal):
+            if not began:
+                began = shown = time.monotonic() - _BEFORE_THE_FIRST
             stream.feed(decoder.decode(chunk))
             due = shown + BETWEEN_FRAMES
             # What comes right behind belongs to the same frame.
@@ -83,7 +87,8 @@ def record(command: list[str], screen: pyte.Screen, title: str) -> Iterator[Fram
                 continue
             shown = time.monotonic()
             yield shown - began, rows(screen)
-    yield time.monotonic() - began, rows(screen)
+    end = time.monotonic()
+    yield end - (began or end), rows(screen)
     if process.returncode:
         raise SystemExit(process.returncode)
 
