@@ -92,8 +92,15 @@ def register_ami(
     return Ami(ami.id, region, account)
 
 
+def knows_region(name: str, account: str) -> bool:
+    """Whether EC2 has a region of this name."""
+    return name in ec2_backends[account].regions
+
+
 def push_container(container: Container) -> None:
-    """Put a container image into moto's ECR, with its repository where that is missing."""
+    """Put a container image into moto's ECR, with its repository where that is missing, unless it is there already."""
+    if is_there(container):
+        return
     backend = ecr_backends[container.account][container.region]
     if container.repository not in backend.repositories:
         backend.create_repository(container.repository, None, {"encryptionType": "AES256"}, None, "MUTABLE", [])

@@ -215,7 +215,7 @@ class ImageBuilderBackend:
         """The ARN of the next build of a recipe. Recipes are not emulated: every one of a whole version is there."""
         head, name, version = recipe.split("/")
         partition, _, place, account = head.split(":")[1:5]
-        if place != region:
+        if place != region or not effects.knows_region(region, DEFAULT_ACCOUNT):
             raise InvalidRequestException(f"The recipe {recipe} is not in the Region {region}")
         if not version.replace(".", "").isdecimal() or read_version(version) is None:
             raise InvalidRequestException(

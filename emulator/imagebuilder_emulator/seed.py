@@ -75,7 +75,7 @@ def _plant_image(entry: Mapping[str, Any], where: str, backend: ImageBuilderBack
         for place, container in enumerate(_list(entry, "containers", f"{where}.")):
             _object(container, f"{where}.containers[{place}]", _CONTAINER_KEYS)
             pushed = Container(
-                str(container.get("region", image.region)),
+                _region(container, image, f"{where}.containers[{place}]"),
                 image.account,
                 str(container.get("repository", image.name)),
                 str(container.get("tag", f"{image.version}-{image.build}")),
@@ -88,7 +88,7 @@ def _plant_image(entry: Mapping[str, Any], where: str, backend: ImageBuilderBack
             _object(ami, spot, _AMI_KEYS)
             image.amis.append(
                 effects.register_ami(
-                    str(ami.get("region", image.region)),
+                    _region(ami, image, spot),
                     _account(ami.get("account", image.account), f"{spot}.account"),
                     name=image.label,
                     snapshots=_count(ami.get("snapshots", 1), f"{spot}.snapshots"),
@@ -134,6 +134,13 @@ def _account(value: Any, where: str) -> str:
     if not re.fullmatch(r"\d{12}", str(value)):
         raise SeedError(f"{where}: {value!r} is not an account of twelve digits, in quotes")
     return str(value)
+
+
+def _region(entry: Mapping[str, Any], image: Image, where: str) -> str:
+    region = str(entry.get("region", image.region))
+    if not effects.knows_region(region, DEFAULT_ACCOUNT):
+        raise SeedError(f"{where}.region: {region!r} is not a Region of AWS")
+    return region
 
 
 def _count(value: Any, where: str) -> int:

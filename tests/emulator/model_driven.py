@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import copy
+import functools
 import http.client
 import itertools
 import json
@@ -20,6 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -176,13 +178,39 @@ def _made(shape: Any, world: World) -> st.SearchStrategy[Any]:
         return st.one_of(st.integers(SOON, SOON + 10**8), st.integers(0, 10**9))
     if shape.enum:
         return st.sampled_from(shape.enum)
-    if "pattern" in shape.metadata:
-        made = st.from_regex(re.compile(shape.metadata["pattern"], re.ASCII), fullmatch=True)
+    return st.sampled_from(_texts(shape.metadata.get("pattern"), low, high))
+
+
+@functools.cache
+def _texts(pattern: str | None, low: int, high: int | None) -> list[str]:
+    """Texts that match a pattern and are as long as they may be; made once, for hypothesis takes its time over them."""
+    if pattern:
+        made = st.from_regex(re.compile(pattern, re.ASCII), fullmatch=True)
     else:
         made = st.text(
             st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=low, max_size=min(high or 20, 20)
         )
-    return made.filter(lambda text: low <= len(text) <= (high or len(text)))
+    found: list[str] = []
+    send(60, made.filter(lambda text: low <= len(text) <= (high or len(text))), found.append)
+    return sorted(set(found))
+
+
+def send(count: int, strategy: st.SearchStrategy[Any], attempt: Callable[[Any], object]) -> None:
+    """Call something with ``count`` values that a strategy makes, the same ones each time."""
+
+    @settings(
+        max_examples=count,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(strategy)
+    def each(case: Any) -> None:
+        attempt(case)
+
+    each()
 
 
 def breakages(shape: Any, value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[str, tuple[Any, ...], Any]]:
@@ -383,23 +411,8 @@ def run(world: World, name: str, count: int) -> Figures:
         kind, path, value = draw(st.sampled_from(list(breakages(shape, request))))
         return broken_at(request, path, value), kind, path
 
-    def send(strategy: st.SearchStrategy[Any], attempt: Callable[[World, str, Figures, Any], None]) -> None:
-        @settings(
-            max_examples=count // 2,
-            derandomize=True,
-            database=None,
-            deadline=None,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        )
-        @given(strategy)
-        def each(case: Any) -> None:
-            attempt(world, name, figures, case)
-
-        each()
-
-    send(minded(requests), try_valid)
-    send(broken(), try_broken)
+    send(count // 2, minded(requests), partial(try_valid, world, name, figures))
+    send(count // 2, broken(), partial(try_broken, world, name, figures))
     return figures
 
 

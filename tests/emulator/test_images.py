@@ -191,6 +191,18 @@ def test_a_build_ends_with_an_ami_or_a_container(emulated: Any) -> None:
     assert container["containers"] == [{"region": "us-east-1", "imageUris": [uri]}]
 
 
+def test_a_container_of_before_does_not_hinder_a_build(emulated: Any) -> None:
+    """An image record that was deleted leaves its container, and the next build of that number finds it there."""
+    client = emulated.image_builder
+    asked = {"containerRecipeArn": CONTAINER_RECIPE.replace("1.0.0", "3.0.0")}
+    for _ in range(2):
+        answer = client.create_image(**asked, infrastructureConfigurationArn=INFRASTRUCTURE)
+        emulated.later()
+        assert emulated.image_state(answer["imageBuildVersionArn"]) == "AVAILABLE"
+        client.delete_image(imageBuildVersionArn=answer["imageBuildVersionArn"])
+    assert len(emulated.client("ecr").list_images(repositoryName="nginx")["imageIds"]) == 1
+
+
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
