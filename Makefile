@@ -38,7 +38,7 @@ recordings: setup ## Record anew what the README and docs/ show of a terminal an
 	@$(BIN)/python engine/record.py --as 'pulumi up --yes' docs/pipelines/terminal.svg $(BIN)/python engine/pipeline_run.py
 	@$(BIN)/python engine/pipeline_run.py --non-interactive --suppress-progress </dev/null >docs/pipelines/log.txt
 
-requests: setup ## Send the emulator 2,000 requests of each operation, made up from the service model, and print figures
+requests: setup ## Send the emulator 1,000 requests of each operation, made up from the service model, and print figures
 	@$(BIN)/python tests/emulator/model_driven.py
 
 load: setup ## Ask the emulator by fifty clients at once for a minute, and print figures

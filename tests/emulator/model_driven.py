@@ -3,7 +3,7 @@
 A broken one must be refused with the place in the message. A valid one must be accepted, unless a rule of the service
 speaks against it: `rules_against` says which, from the documentation alone. Nothing may be answered with 500.
 
-    python tests/emulator/model_driven.py [--count 2000]
+    python tests/emulator/model_driven.py [--count 1000]
 """
 
 from __future__ import annotations
@@ -84,10 +84,15 @@ class Figures:
 
 
 class World:
-    """An emulator that is the same again after each request, and what a request can be made of."""
+    """An emulator that is the same again after each request, and what a request can be made of.
 
-    def __init__(self, emulator: Emulator) -> None:
-        self.emulator = emulator
+    Args:
+        emulator: begun with `SEED`.
+        variety: how many different texts there are for each pattern.
+    """
+
+    def __init__(self, emulator: Emulator, variety: int = 60) -> None:
+        self.emulator, self.variety = emulator, variety
         self._images = copy.deepcopy(list(emulator.backend.images.values()))
         self._connection = http.client.HTTPConnection("127.0.0.1", int(emulator.url.rpartition(":")[2]))
         asked = {"state": {"status": "DEPRECATED"}, "updateAt": datetime.fromtimestamp(SOON, timezone.utc)}
@@ -178,11 +183,11 @@ def _made(shape: Any, world: World) -> st.SearchStrategy[Any]:
         return st.one_of(st.integers(SOON, SOON + 10**8), st.integers(0, 10**9))
     if shape.enum:
         return st.sampled_from(shape.enum)
-    return st.sampled_from(_texts(shape.metadata.get("pattern"), low, high))
+    return st.sampled_from(_texts(shape.metadata.get("pattern"), low, high, world.variety))
 
 
 @functools.cache
-def _texts(pattern: str | None, low: int, high: int | None) -> list[str]:
+def _texts(pattern: str | None, low: int, high: int | None, variety: int) -> list[str]:
     """Texts that match a pattern and are as long as they may be; made once, for hypothesis takes its time over them."""
     if pattern:
         made = st.from_regex(re.compile(pattern, re.ASCII), fullmatch=True)
@@ -191,7 +196,7 @@ def _texts(pattern: str | None, low: int, high: int | None) -> list[str]:
             st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=low, max_size=min(high or 20, 20)
         )
     found: list[str] = []
-    send(60, made.filter(lambda text: low <= len(text) <= (high or len(text))), found.append)
+    send(variety, made.filter(lambda text: low <= len(text) <= (high or len(text))), found.append)
     return sorted(set(found))
 
 
@@ -419,13 +424,13 @@ def run(world: World, name: str, count: int) -> Figures:
 def main() -> int:
     """Print the figures; returns the exit code."""
     parser = argparse.ArgumentParser(description="Send the emulator requests made up from the service model.")
-    parser.add_argument("--count", type=int, default=2000, help="requests of each operation")
-    count = parser.parse_args().count
+    parser.add_argument("--count", type=int, default=1000, help="requests of each operation")
+    count: int = parser.parse_args().count
     print(f"{'operation':<33}{'valid':>7}{'accepted':>10}{'by a rule refused':>19}{'broken, all refused':>21}")
     total = 0
     kinds: Counter[str] = Counter()
     codes: Counter[str] = Counter()
-    with Emulator(SEED, execution_time="0s") as emulator, contextlib.closing(World(emulator)) as world:
+    with Emulator(SEED, execution_time="0s") as emulator, contextlib.closing(World(emulator, count)) as world:
         for name in OPERATIONS:
             figures = run(world, name, count)
             by_rule, broken = figures.refused.total(), figures.broken.total()

@@ -95,6 +95,24 @@ def test_exclusion_rules(emulated: Any, rules: dict[str, Any], region: str, reas
     assert emulated.image_state() == "AVAILABLE"
 
 
+@pytest.mark.parametrize("state", ["DEPRECATED", "DISABLED"])
+def test_what_is_skipped_keeps_no_other_state_back(emulated: Any, state: str) -> None:
+    """The record is deprecated or disabled whatever is left out, and what is left out stays as it was."""
+    execution = emulated.start(state=state, exclusionRules={"amis": {"regions": ["us-east-1"]}}, **AMIS)
+    emulated.later()
+    assert (emulated.status(execution), emulated.image_state()) == ("SUCCESS", state)
+    (ami,) = emulated.amis()
+    assert (ami["State"], "DeprecationTime" in ami) == ("available", False)
+
+
+def test_a_failed_image_can_be_deleted(emulated: Any) -> None:
+    """That is the one way left for it."""
+    execution = emulated.start(BROKEN, "DELETED", **ALL)
+    emulated.later()
+    assert emulated.status(execution) == "SUCCESS"
+    assert emulated.refused(lambda: emulated.image_state(BROKEN))[0] == "ResourceNotFoundException"
+
+
 @pytest.mark.parametrize(("role", "why"), [("Missing", "does not exist"), ("Stranger", "does not trust")])
 def test_a_role_that_cannot_be_assumed_fails_the_execution(emulated: Any, role: str, why: str) -> None:
     """The execution ends as FAILED with the reason, and nothing is touched."""
