@@ -308,6 +308,45 @@ def test_an_image_in_use_is_waited_for() -> None:
     assert service.executions["lce-1"]["state"]["status"] == "SUCCESS"
 
 
+def test_an_image_in_use_by_nothing_that_is_listed(no_sleep: list[float]) -> None:
+    """A listing may lag behind: asked again, at intervals that grow as those of polls do."""
+    service, start, refusals = ServiceInMemory(), ServiceInMemory.start_resource_state_update, iter(range(20))
+
+    def refuse(asked: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        if next(refusals, None) is not None:
+            raise ServiceRefused(f"{asked}: in use", "ResourceInUseException")
+        return start(service, asked, parameters)
+
+    service.start_resource_state_update = refuse  # type: ignore[method-assign]
+    assert apply(service).image.state == "DEPRECATED"
+    waits = [delay for delay in no_sleep if delay > 0][:20]
+    assert waits[0] < 1 < waits[-1]
+    assert waits == sorted(waits)
+
+
+def test_a_stranger_that_does_not_end_is_named() -> None:
+    """When time runs out while another execution has the image in use, the message says which."""
+    service = ServiceInMemory(polls=1_000_000_000)
+    apply(service, {**DEPRECATE, "state": {"status": "DISABLED"}}, wait=False)
+    with pytest.raises(TimedOut) as failure:
+        run(service, lambda client: lifecycle.apply(lifecycle.Change(ARN, DEPRECATE), client), limit=0.2)
+    assert str(failure.value) == (
+        "changing the image: the time limit of 0s ran out while waiting for lifecycle execution lce-1, which has the "
+        "image in use: run `pulumi up` again once it has ended, or give it longer with custom_timeouts"
+    )
+
+
+def test_a_schedule_without_times_is_followed_by_one_execution() -> None:
+    """One that was cancelled before its time tells no start: what a killed run started after it is still found."""
+    service = ServiceInMemory(polls=1)
+    scheduled = apply(service, {**DEPRECATE, "updateAt": FAR_AHEAD})
+    del service.executions["lce-1"]["startTime"]
+    changed = {**DEPRECATE, "state": {"status": "DISABLED"}}
+    after = {"follows": scheduled.client_token, "superseded": "lce-1", "own_schedule": "lce-1"}
+    assert apply(service, changed, **after).outputs()["lifecycle_execution_id"] == "lce-2"
+    assert apply(service, changed, **after).outputs()["lifecycle_execution_id"] == "lce-2"
+
+
 def test_its_own_schedule_is_cancelled_first() -> None:
     """A changed declaration cancels the resource's own scheduled change."""
     service = ServiceInMemory()
@@ -439,6 +478,20 @@ def test_a_success_that_was_undone_before_it_was_seen_is_drift() -> None:
     refreshed = run(service, lambda client: lifecycle.refresh(kept, "DEPRECATED", client))
     assert refreshed["status"] == "SUCCESS"
     assert refreshed["__drift"] == "the image is AVAILABLE, declared is DEPRECATED"
+
+
+def test_an_execution_that_the_service_has_forgotten() -> None:
+    """Its record stays as it is, and there is nothing left to cancel."""
+    service = ServiceInMemory()
+    kept = lifecycle.record(apply(service, wait=False))
+
+    def forget(asked: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        raise ImageNotFound(f"{asked}: no such execution", "ResourceNotFoundException")
+
+    service.get_lifecycle_execution = forget  # type: ignore[method-assign]
+    service.list_lifecycle_execution_resources = forget  # type: ignore[method-assign]
+    assert run(service, lambda client: lifecycle.refresh(kept, "DEPRECATED", client)) == kept
+    assert run(service, lambda client: lifecycle.cancel(kept, client)) is None
 
 
 def test_progress_does_not_flood_a_log() -> None:

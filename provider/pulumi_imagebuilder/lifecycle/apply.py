@@ -84,9 +84,9 @@ async def apply(change: Change, client: ImageClient) -> Outcome:
 def _is_of_an_earlier_life(answer: Answer, change: Change, before: Mapping[str, Execution]) -> bool:
     """Whether an answer names the execution of the change before this one, or one from before that."""
     execution, superseded = before.get(answer.execution_id or ""), before.get(change.superseded or "")
-    if execution is None or superseded is None:
-        return answer.execution_id is not None and answer.execution_id == change.superseded
-    return execution.began <= superseded.began
+    if answer.execution_id is not None and answer.execution_id == change.superseded:
+        return True
+    return execution is not None and superseded is not None and superseded.came_after(execution) is True
 
 
 async def _start(change: Change, client: ImageClient, token: str) -> Answer | None:
@@ -105,6 +105,7 @@ async def _start(change: Change, client: ImageClient, token: str) -> Answer | No
                         return found
                 else:
                     # It has just ended, or is not listed yet.
+                    client.progress.note = "the image is in use, and none of its executions is under way"
                     await asyncio.sleep(poll_delay(waited))
                     waited += poll_delay(waited)
             elif error.code == "IdempotentParameterMismatchException" and token != change.client_token:
@@ -163,7 +164,7 @@ async def _settle(
             return await _outcome(client, token, execution_id, look, image)
     if not change.awaited:
         return await _outcome(client, token, execution_id, look)
-    age = look.seconds_since(before[execution_id].began) if look else 0.0
+    age = look.seconds_since(before[execution_id].age) if look else 0.0
     look = await wait_until_ended(client, execution_id, look_first=False, age=age, rhythm=client.rhythm)
     outcome = await _outcome(client, token, execution_id, look)
     if look.status not in EXECUTION_ENDED_BADLY and change.shown_by(outcome.image, execution_id):

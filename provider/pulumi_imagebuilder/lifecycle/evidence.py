@@ -27,7 +27,7 @@ async def standing(change: Change, client: ImageClient, executions: Sequence[Exe
     So the same declaration, after a `destroy` that retained, is not carried out again although the token that it was
     carried out with is lost with the record. What exclusion rules left out cannot be told from an execution.
     """
-    last = max(executions, key=_began, default=None)
+    last = max(executions, key=_age, default=None)
     if not change.first or last is None or last.status not in EXECUTION_SUCCEEDED:
         return None
     if "includeResources" not in change.request or change.request.keys() & {"exclusionRules", "updateAt"}:
@@ -45,7 +45,7 @@ async def started_with_another_role(change: Change, client: ImageClient) -> Answ
     The answer to it was lost. It has to be one of the image's executions that does the same, most likely the newest;
     None where there is none.
     """
-    newest_first = sorted(await client.executions(), key=_began, reverse=True)
+    newest_first = sorted(await client.executions(), key=_age, reverse=True)
     for execution in newest_first:
         if execution.id == change.superseded:
             break
@@ -59,7 +59,7 @@ async def deleted_before(
 ) -> Outcome | None:
     """The outcome of a deletion whose token the service has forgotten: the image is gone, an execution shows why."""
     ended_well = [execution for execution in before.values() if execution.status in EXECUTION_SUCCEEDED]
-    last = max(ended_well, key=_began, default=None)
+    last = max(ended_well, key=_age, default=None)
     if change.target != IMAGE_GONE or last is None:
         return None
     look = await client.look(last.id)
@@ -71,12 +71,12 @@ async def deleted_before(
 async def moved_since(change: Change, client: ImageClient, execution_id: str, before: Mapping[str, Execution]) -> bool:
     """Whether an execution after this one did something else, though the image may be back where this one left it."""
     for execution in before.values():
-        if execution.began > before[execution_id].began and not execution.unfinished:
+        if execution.came_after(before[execution_id]) and not execution.unfinished:
             action = await client.action(execution.id)
             if action not in {ACTION[change.target], None}:
                 return True
     return False
 
 
-def _began(execution: Execution) -> datetime:
-    return execution.began
+def _age(execution: Execution) -> datetime:
+    return execution.age

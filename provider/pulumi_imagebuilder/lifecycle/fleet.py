@@ -237,7 +237,7 @@ class _Member(ImageClient):
 
     async def began_before_this_run(self, execution_id: str) -> bool:
         """By the service's own clock: an image need not know of its executions."""
-        return (await self.find_execution(execution_id)).began < self._fleet.began(self._region)
+        return (await self.find_execution(execution_id)).age < self._fleet.began(self._region)
 
     async def execution(self, execution_id: str, look: Look) -> Execution:
         """As the look tells it: from the first change under the image to the last; asked for where it does not."""

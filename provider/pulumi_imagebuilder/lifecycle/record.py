@@ -8,9 +8,11 @@ Two keys are the provider's own; Pulumi does not display keys that begin with tw
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
+from ..errors import ImageNotFound
 from .client import ImageClient
 from .records import Image, Outcome, complete_resource
 from .statuses import EXECUTION_ENDED_BADLY, EXECUTION_SUCCEEDED, EXECUTION_UNFINISHED, IMAGE_GONE
@@ -62,12 +64,14 @@ async def refresh(recorded: Mapping[str, Any], target: str, client: ImageClient)
     fresh = {**recorded, "image_state": image.state, "deprecation_time": image.deprecation_time}
     execution_id = recorded.get("lifecycle_execution_id")
     if execution_id and recorded.get("status") in EXECUTION_UNFINISHED:
-        execution = await client.find_execution(execution_id)
-        resources = await client.resources(execution_id, await client.look(execution_id))
-        fresh |= Outcome(recorded["client_token"], image, execution, resources).outputs()
-        if execution.status in EXECUTION_SUCCEEDED and target != IMAGE_GONE:
-            # It left the image as declared, whoever moved it since. A deletion may have left the record as it was.
-            fresh["__left"] = target
+        # The service does not keep executions for ever; of one that it has forgotten, what is recorded stays.
+        with contextlib.suppress(ImageNotFound):
+            execution = await client.find_execution(execution_id)
+            resources = await client.resources(execution_id, await client.look(execution_id))
+            fresh |= Outcome(recorded["client_token"], image, execution, resources).outputs()
+            if execution.status in EXECUTION_SUCCEEDED and target != IMAGE_GONE:
+                # It left the image as declared, whoever moved it since. A deletion may have left the record as it was.
+                fresh["__left"] = target
     if image.state == target:
         # A schedule that has come true, or an update that has ended: from now on any other state is drift.
         fresh["__left"] = image.state

@@ -53,8 +53,8 @@ class Execution:
     reason: str | None = None
     start_time: str | None = None
     end_time: str | None = None
-    began: datetime = field(default=datetime.max.replace(tzinfo=timezone.utc), compare=False)
-    """When it was started, as exactly as the service tells; the far future where it does not."""
+    began: datetime | None = field(default=None, compare=False)
+    """When it was started, or ended where it never was, as exactly as the service tells; None if neither."""
 
     @classmethod
     def parse(cls, execution: Mapping[str, Any]) -> Execution:
@@ -65,8 +65,17 @@ class Execution:
             reason=execution["state"].get("reason"),
             start_time=instant(execution.get("startTime")),
             end_time=instant(execution.get("endTime")),
-            began=execution.get("startTime") or datetime.max.replace(tzinfo=timezone.utc),
+            began=execution.get("startTime") or execution.get("endTime"),
         )
+
+    @property
+    def age(self) -> datetime:
+        """What to sort executions by, the newest last: one that has neither begun nor ended is the newest."""
+        return self.began or datetime.max.replace(tzinfo=timezone.utc)
+
+    def came_after(self, other: Execution) -> bool | None:
+        """Whether it is newer than another one; None where the service does not tell."""
+        return None if self.began is None or other.began is None else self.began > other.began
 
     @property
     def unfinished(self) -> bool:
