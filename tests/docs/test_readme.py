@@ -21,6 +21,12 @@ def test_the_commands() -> None:
     assert named <= {line.split()[0] for line in known.splitlines() if line.strip()}
 
 
+def test_the_command_that_runs_all_tests() -> None:
+    """Every change is tested by the very command that the README names."""
+    last = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-1]
+    assert f"\n    {last.removeprefix('exec ')}\n" in README
+
+
 def test_the_first_program_is_short() -> None:
     """Twelve lines."""
     first = next(piece for piece in pieces("python") if piece.page.name == "README.md")
