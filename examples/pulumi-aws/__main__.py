@@ -20,7 +20,7 @@ recipe = aws.imagebuilder.ImageRecipe(
 )
 image = aws.imagebuilder.Image("web", image_recipe_arn=recipe.arn, infrastructure_configuration_arn=infra.arn)
 
-# Both need the role and what it may do: without depends_on, destroy would take the policy away beneath them.
+# Both need what the role may do, too: without depends_on, destroy may take the policy away beneath them.
 of_image = {"resource_arn": image.arn, "execution_role": role.arn, "opts": pulumi.ResourceOptions(depends_on=attached)}
 ResourceStateUpdate(
     "web", state="DEPRECATED", update_at=get("deprecateAt"), include_resources={"amis": True}, **of_image

@@ -6,6 +6,7 @@ import contextlib
 import importlib.metadata
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -137,6 +138,24 @@ class Bench:
                     told.append((execution["endTime"], f"(execution of {image.partition('/')[2]} ends: {state})"))
         return [text for _, text in sorted(told)]
 
+    @staticmethod
+    def documented_changes(when: str) -> list[str]:
+        """The requests that docs/pulumi-aws.md shows of a time when something happens to the image."""
+        page = (ROOT / "docs" / "pulumi-aws.md").read_text(encoding="utf-8")
+        block = re.search(rf"## When the image is {when}\n.*?```text\n(.*?)```", page, re.DOTALL)
+        assert block
+        return block[1].splitlines()
+
+    def put_standin(self) -> None:
+        """Put the stand-in where the engine looks for the plugin of the pulumi-aws that is installed."""
+        version = importlib.metadata.version("pulumi-aws")
+        folder = Path(self.workspace.environment["PULUMI_HOME"]) / "plugins" / f"resource-aws-v{version}"
+        folder.mkdir(parents=True)
+        plugin = folder / "pulumi-resource-aws"
+        command = shlex.join([sys.executable, str(Path(__file__).parent / "standin" / "plugin.py")])
+        plugin.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
+        plugin.chmod(0o755)
+
     def resource(self) -> dict[str, Any]:
         """The only dynamic resource of the stack, as the state file has it."""
         found = [each for each in self.workspace.state()["deployment"]["resources"] if "dynamic" in each["type"]]
@@ -187,17 +206,6 @@ def bench(make_bench: Callable[..., Bench]) -> Bench:
     return make_bench("bench")
 
 
-def put_standin(home: Path) -> None:
-    """Put the stand-in where the engine looks for the plugin of the pulumi-aws that is installed."""
-    version = importlib.metadata.version("pulumi-aws")
-    folder = home / "plugins" / f"resource-aws-v{version}"
-    folder.mkdir(parents=True)
-    plugin = folder / "pulumi-resource-aws"
-    command = shlex.join([sys.executable, str(Path(__file__).parent / "standin" / "plugin.py")])
-    plugin.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
-    plugin.chmod(0o755)
-
-
 @pytest.fixture
 def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, Mapping[str, Any]], Bench]]:
     """Makes the stack of an example, by name, with its settings."""
@@ -214,7 +222,7 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
             bench = Bench(Workspace(project, tmp_path, emulator.url, {}), emulator, None)
             bench.configure(settings)
             if with_aws:
-                put_standin(Path(bench.workspace.environment["PULUMI_HOME"]))
+                bench.put_standin()
             return bench
 
         yield make

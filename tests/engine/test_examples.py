@@ -153,7 +153,7 @@ def aws_created(bench: Any) -> None:
 
 def aws_edited(bench: Any) -> None:
     """The next image is there before the one before is cleaned up, and that has ended before its record is deleted."""
-    assert bench.changes() == documented("replaced")
+    assert bench.changes() == bench.documented_changes("replaced")
     assert image_states(bench) == {"1.1.0/1": "AVAILABLE"}
     assert amis(bench) == {"1.1.0/1": ["deprecated"]}
     bench.emulator.requests.clear()
@@ -166,7 +166,7 @@ def aws_destroyed(bench: Any) -> None:
     assert last[2] == "DeleteRole"
     if last[0] == "DetachRolePolicy":  # Neither needs the other: they go side by side.
         changes[-3], changes[-2] = changes[-2], changes[-3]
-    assert changes == documented("destroyed")
+    assert changes == bench.documented_changes("destroyed")
     assert image_states(bench) == amis(bench) == {}
     assert bench.client("iam").list_roles()["Roles"] == []
 
@@ -184,14 +184,6 @@ def retention_edited(bench: Any) -> None:
     states = ["DISABLED"] * 3 + ["DEPRECATED"] * 3 + ["AVAILABLE"] * 2
     assert image_states(bench) == dict(zip(BUILDS, states, strict=True))
     assert bench.asked("StartResourceStateUpdate") == 5 + 2
-
-
-def documented(when: str) -> list[str]:
-    """The requests that docs/pulumi-aws.md shows of a time."""
-    page = (ROOT / "docs" / "pulumi-aws.md").read_text(encoding="utf-8")
-    block = re.search(rf"## When the image is {when}\n.*?```text\n(.*?)```", page, re.DOTALL)
-    assert block
-    return block[1].splitlines()
 
 
 EXAMPLES = {
