@@ -17,24 +17,12 @@ import botocore.session
 import urllib3
 
 from ._version import __version__
-from .durations import seconds
 from .errors import ConfigurationError
+from .roles import role_parameters
 
 MOST_CALLS_AT_ONCE = 16
 """Calls under way at one time in one process; more would only queue at the service."""
 
-_ROLE_PARAMETERS = {
-    # pulumi-aws's `aws:assumeRoles` and `aws:assumeRoleWithWebIdentity` → STS.
-    "externalId": "ExternalId",
-    "sessionName": "RoleSessionName",
-    "policy": "Policy",
-    "policyArns": "PolicyArns",
-    "sourceIdentity": "SourceIdentity",
-    "tags": "Tags",
-    "transitiveTagKeys": "TransitiveTagKeys",
-    "duration": "DurationSeconds",
-    "durationSeconds": "DurationSeconds",
-}
 _SESSION_SETTINGS = {
     # Names of botocore's own settings → names in the stack's configuration.
     "config_file": "aws:sharedConfigFiles",
@@ -192,7 +180,7 @@ class Configuration:
         )
 
     def _assume(self, session: boto3.Session, role: Any) -> boto3.Session:
-        arn, extra = _role(role, "aws:assumeRoles needs a roleArn in each of its objects")
+        arn, extra = role_parameters(role, "aws:assumeRoles needs a roleArn in each of its objects")
         source = session.get_credentials()
         if source is None:
             raise ConfigurationError(f"there are no credentials to assume {arn} with")
@@ -205,7 +193,9 @@ class Configuration:
         if not token and not path:
             raise ConfigurationError(told)
         load = (lambda: token) if token else botocore.credentials.FileWebIdentityTokenLoader(path)
-        arn, extra = _role({key: value for key, value in role.items() if not key.startswith("webIdentityToken")}, told)
+        arn, extra = role_parameters(
+            {key: value for key, value in role.items() if not key.startswith("webIdentityToken")}, told
+        )
         fetcher = botocore.credentials.AssumeRoleWithWebIdentityCredentialFetcher(self._sts(session), load, arn, extra)
         return self._session_of(fetcher, "assume-role-with-web-identity")
 
@@ -223,25 +213,6 @@ class Configuration:
             refresh_using=fetcher.fetch_credentials, method=method
         )
         return boto3.Session(botocore_session=inner, region_name=self.region)
-
-
-def _role(role: Any, needed: str) -> tuple[str, dict[str, Any]]:
-    """The ARN of a role, and STS's other parameters."""
-    if not isinstance(role, Mapping) or not role.get("roleArn"):
-        raise ConfigurationError(needed)
-    unknown = sorted(role.keys() - _ROLE_PARAMETERS.keys() - {"roleArn"})
-    if unknown:
-        raise ConfigurationError(
-            f"{unknown[0]} is not known of a role to assume; known are roleArn, {', '.join(sorted(_ROLE_PARAMETERS))}"
-        )
-    extra = {_ROLE_PARAMETERS[key]: value for key, value in role.items() if key != "roleArn"}
-    if "DurationSeconds" in extra:
-        extra["DurationSeconds"] = _seconds(extra["DurationSeconds"])
-    if "PolicyArns" in extra:
-        extra["PolicyArns"] = [{"arn": arn} for arn in extra["PolicyArns"]]
-    if "Tags" in extra:
-        extra["Tags"] = [{"Key": key, "Value": value} for key, value in extra["Tags"].items()]
-    return str(role["roleArn"]), {"RoleSessionName": "pulumi-imagebuilder", **extra}
 
 
 def _setting(get: Callable[[str], str | None], key: str) -> str | None:
@@ -279,11 +250,3 @@ def _json(get: Callable[[str], str | None], key: str, kind: type) -> Any:
     if not isinstance(value, kind):
         raise ConfigurationError(f"{key} must be a JSON {'list' if kind is list else 'object'}")
     return value
-
-
-def _seconds(duration: Any) -> int:
-    """Seconds of a number, or of a Go duration as pulumi-aws takes it: ``1h30m``."""
-    try:
-        return int(duration) if isinstance(duration, int | float) else int(seconds(str(duration)))
-    except ValueError:
-        raise ConfigurationError(f"duration {duration!r} of a role to assume is none such as 1h30m") from None
