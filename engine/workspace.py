@@ -123,6 +123,16 @@ class Workspace:
             start_new_session=not show,
         )
 
+    def processes(self) -> list[int]:
+        """The processes that work on this stack."""
+        home = f"PULUMI_HOME={self.environment['PULUMI_HOME']}".encode()
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if home in (process / "environ").read_bytes().split(b"\0"):
+                    found.append(int(process.name))
+        return found
+
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs."""
         return dict(json.loads(self._ask("stack", "output", "--json")))

@@ -69,7 +69,7 @@ class Bench:
             else:
                 (victim,) = [pid for pid in self.processes() if only in self.command_line(pid)]
                 os.kill(victim, signal.SIGKILL)
-            out, err = run.communicate(timeout=60)
+            out, err = run.communicate(timeout=240)
             assert run.returncode != 0, out + err
         if only is None:
             assert self.workspace.run("cancel", "--yes", "--non-interactive").returncode == 0
@@ -77,13 +77,7 @@ class Bench:
 
     def processes(self) -> list[int]:
         """The processes that work on this stack."""
-        home = f"PULUMI_HOME={self.workspace.environment['PULUMI_HOME']}".encode()
-        found = []
-        for process in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                if home in (process / "environ").read_bytes().split(b"\0"):
-                    found.append(int(process.name))
-        return found
+        return self.workspace.processes()
 
     def command_line(self, pid: int) -> str:
         """How a process was started; empty for one that is gone."""
@@ -93,7 +87,7 @@ class Bench:
             return ""
 
     @staticmethod
-    def until(what: Callable[[], Any], limit: float = 60) -> Any:
+    def until(what: Callable[[], Any], limit: float = 240) -> Any:
         """Wait until something is so; what it is."""
         end = time.monotonic() + limit
         while time.monotonic() < end:

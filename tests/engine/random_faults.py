@@ -70,7 +70,7 @@ class Run:
         self._program = folder / "program"
         self._program.mkdir()
         (self._program / "Pulumi.yaml").write_text("{name: faults, runtime: python}")
-        self._workspace = Workspace(self._program, folder, emulator.url, {})
+        self.workspace = Workspace(self._program, folder, emulator.url, {})
         self._declared: dict[str, str] = {}
         self._changes: Counter[str] = Counter()
         self._lives = 1
@@ -104,7 +104,7 @@ class Run:
     def _pulumi(self, command: str) -> None:
         """Run a command that nothing disturbs."""
         self.figures["runs"] += 1
-        done = self._workspace.run(command, "--yes", "--skip-preview", "--non-interactive", limit=PATIENCE)
+        done = self.workspace.run(command, "--yes", "--skip-preview", "--non-interactive", limit=PATIENCE)
         if done.returncode != 0:
             raise AssertionError(f"an undisturbed `pulumi {command}` failed:\n{done.stdout}{done.stderr}")
 
@@ -122,7 +122,7 @@ class Run:
         victim, calls = self._chance.choice(VICTIMS), self._calls() + self._chance.randint(0, 7)
         after = self._chance.uniform(0, 0.3)
         self.figures["runs"] += 1
-        with self._workspace.start("up", "--yes", "--skip-preview", "--non-interactive") as process:
+        with self.workspace.start("up", "--yes", "--skip-preview", "--non-interactive") as process:
             until = time.monotonic() + PATIENCE
             while process.returncode is None and self._calls() < calls and time.monotonic() < until:
                 _wait(process, 0.05)
@@ -136,7 +136,7 @@ class Run:
             out, err = process.communicate(timeout=PATIENCE)
         if process.returncode != 0 and not killed:
             raise AssertionError(f"`pulumi up` under the faults {faults} failed:\n{out}{err}")
-        self._workspace.run("cancel", "--yes", "--non-interactive")
+        self.workspace.run("cancel", "--yes", "--non-interactive")
 
     def _kill(self, process: subprocess.Popen[str], victim: str) -> bool:
         """Kill the engine with all that it started, or the provider alone; whether there was anything to kill."""
@@ -145,23 +145,13 @@ class Run:
             self.figures["kills"] += 1
             return True
         killed = False
-        for pid in self.processes() if victim == "provider" else ():
+        for pid in self.workspace.processes() if victim == "provider" else ():
             with contextlib.suppress(OSError):
                 if PROVIDER in Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode():
                     os.kill(pid, signal.SIGKILL)
                     self.figures["kills"] += 1
                     killed = True
         return killed
-
-    def processes(self) -> list[int]:
-        """The processes that work on this stack."""
-        home = f"PULUMI_HOME={self._workspace.environment['PULUMI_HOME']}".encode()
-        found = []
-        for process in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                if home in (process / "environ").read_bytes().split(b"\0"):
-                    found.append(int(process.name))
-        return found
 
     def _calls(self) -> int:
         """How many calls of Image Builder have come in so far."""
@@ -172,7 +162,7 @@ class Run:
         """Each image is as declared, each change was started once, and the record names its execution."""
         recorded = {
             each["inputs"]["resource_arn"]: each["outputs"].get("lifecycle_execution_id")
-            for each in self._workspace.state()["deployment"]["resources"]
+            for each in self.workspace.state()["deployment"]["resources"]
             if "dynamic" in each["type"]
         }
         # A token that is asked with again starts nothing, so what counts is how many the service took.
@@ -222,7 +212,7 @@ def main() -> int:
                 run.round()
                 print("  ".join(f"{name} {figure}" for name, figure in run.figures.items()), flush=True)
         finally:
-            for pid in run.processes():
+            for pid in run.workspace.processes():
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
     return 1 if run.figures["duplicates"] or run.figures["lost"] else 0

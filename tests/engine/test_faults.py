@@ -115,7 +115,7 @@ def test_an_execution_that_somebody_cancels(bench: Any) -> None:
     with run:
         execution_id = bench.until(bench.executions)[0]["lifecycleExecutionId"]
         bench.client("imagebuilder").cancel_lifecycle_execution(lifecycleExecutionId=execution_id)
-        out, err = run.communicate(timeout=60)
+        out, err = run.communicate(timeout=240)
     assert run.returncode != 0
     assert f"lifecycle execution {execution_id} ended as CANCELLED: " in out + err
     bench.emulator.faults.clear()
@@ -125,7 +125,7 @@ def test_an_execution_that_somebody_cancels(bench: Any) -> None:
 
 def test_time_limits_that_run_out(bench: Any) -> None:
     """Tell which execution goes on, and what goes on waiting for it, in a create, an update and a destroy."""
-    limits = "opts=pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create='3s', update='3s', delete='3s'))"
+    limits = "opts=pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create='6s', update='6s', delete='6s'))"
     asked = f"changing image {ARN} to"
     for arguments, command, said, goes_on in (
         (DISABLED, "up", f"{asked} DISABLED", "the next `pulumi up`"),
@@ -138,7 +138,7 @@ def test_time_limits_that_run_out(bench: Any) -> None:
         line = failure(bench, command)
         unfinished = bench.executions()[0]["lifecycleExecutionId"]
         assert line == (
-            f"error: {said}: the time limit of 3s ran out while lifecycle execution {unfinished} was IN_PROGRESS: "
+            f"error: {said}: the time limit of 6s ran out while lifecycle execution {unfinished} was IN_PROGRESS: "
             f"it goes on, and {goes_on} goes on waiting for it; or give it longer with custom_timeouts"
         )
         bench.emulator.faults.clear()
@@ -162,7 +162,7 @@ def test_an_image_in_use_is_waited_for(bench: Any) -> None:
     with run:
         bench.until(lambda: bench.asked("ListLifecycleExecutionResources") >= 3)
         bench.emulator.faults.clear()
-        out, err = run.communicate(timeout=60)
+        out, err = run.communicate(timeout=240)
     assert run.returncode == 0, out + err
     assert other in out
     assert bench.image_state() == "DISABLED"
