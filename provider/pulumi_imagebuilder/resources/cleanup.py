@@ -18,7 +18,11 @@ class ImageCleanup(pulumi.dynamic.Resource, module="imagebuilder", name="ImageCl
 
     Nothing happens while it stands. On destroy, and when ``resource_arn`` changes, a state update to ``DELETED`` is
     started and awaited, so that Pulumi deletes the execution role only after it has ended. An image that is gone
-    already is success. Its id is the image's ARN; ``custom_timeouts.delete`` is its time limit, 60 minutes by default.
+    already is success; one that is being built, or is in use, is waited for, and a scheduled deprecation of it is
+    cancelled. Nothing is deleted as long as the program declares a clean-up of the same image under another name.
+
+    Its id is the image's ARN; ``custom_timeouts.delete`` is its time limit, 60 minutes by default. Give ``depends_on``
+    whatever else the execution role needs to do its work, such as the attachment of its policy.
     """
 
     resource_arn: pulumi.Output[str]
