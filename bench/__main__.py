@@ -43,6 +43,7 @@ def main() -> int:
     parser.add_argument("--fleets", default="1,10,200,1000", help="numbers of images of fleets")
     parser.add_argument("--limited", default="1,10,200", help="the same where 20 requests a second are let through")
     parser.add_argument("--others", default="10,40", help="numbers of images for the ways beside a fleet")
+    parser.add_argument("--killed", type=int, default=200, help="number of images of the fleet that is killed; 0: none")
     parser.add_argument("--aws", type=Path, help="folder of the aws program; without it that way is left out")
     parser.add_argument("--keep", action="store_true", help="write the results into docs/")
     options = parser.parse_args()
@@ -57,17 +58,19 @@ def main() -> int:
         *((way, images, None) for images in _numbers(options.others) for way in others),
     ]
     results = [_run(way, images, rate, options.aws) for way, images, rate in runs]
+    halves = _killed(options.killed) if options.killed else {}
     data = {
         "machine": measure.machine(),
         "execution_seconds": EXECUTION_TIME,
         "floor_seconds": floor,
         "no_op_up_seconds": round(up, 1),
         "results": [dataclasses.asdict(result) for result in results],
+        "killed": halves,
     }
     table = _table(results, floor)
     print(f"\n{table}\n\n{json.dumps(data)}\n\nIt took {(time.monotonic() - began) / 60:.1f} minutes.")
     if options.keep:
-        _keep(table, data, results, floor)
+        _keep(f"{table}\n\n{_told(halves)}".strip(), data, results, floor)
     return 0
 
 
@@ -89,6 +92,24 @@ def _run(way: str, images: int, rate: int | None, aws: Path | None) -> Result:
     if way != NO_OP and result.executions != images:
         raise SystemExit(f"{result.executions} executions of {images} images")
     return result
+
+
+def _killed(images: int) -> dict[str, int]:
+    """Kill a fleet in the middle, run it again, and say how it went."""
+    before, after = measure.killed(programs.FLEET, images, RATE)
+    print(f"killed: {before} of {images} images were started, in the end there are {after} executions", flush=True)
+    if after != images:
+        raise SystemExit(f"{after} executions of {images} images after a kill")
+    return {"images": images, "started_before": before, "executions_in_the_end": after}
+
+
+def _told(halves: dict[str, int]) -> str:
+    if not halves:
+        return ""
+    return (
+        f"Killed when {halves['started_before']} of {halves['images']} images were started, and run again: "
+        f"{halves['executions_in_the_end']} executions in the end."
+    )
 
 
 def _table(results: Iterable[Result], floor: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ EXECUTION_TIME = 10
 
 _STEM = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0"
 _PROVIDER = b"pulumi.dynamic"
+_UP = ("up", "--yes", "--skip-preview", "--non-interactive")
 
 
 @dataclass(frozen=True)
@@ -110,21 +112,40 @@ def pulumi(way: str, program: str, images: int, *, rate: int | None = None) -> R
         RuntimeError: it did not end well.
     """
     with _service(images, rate) as (service, folder):
-        source = folder / "program"
-        source.mkdir()
-        (source / "Pulumi.yaml").write_text(yaml.safe_dump({"name": "bench", "runtime": "python"}), encoding="utf-8")
-        text = textwrap.dedent(program).format(arns=service.arns) if "{arns}" in program else textwrap.dedent(program)
-        (source / "__main__.py").write_text(text, encoding="utf-8")
-        workspace = Workspace(source, folder, service.url, {})
+        workspace = _workspace(program, service, folder)
         with _Memory(workspace.environment["PULUMI_HOME"]) as memory:
             began = time.monotonic()
-            done = workspace.run("up", "--yes", "--skip-preview", "--non-interactive", limit=1800)
+            done = workspace.run(*_UP, limit=1800)
             seconds = time.monotonic() - began
         if done.returncode:
             raise RuntimeError(f"{way}, {images} images: {done.stdout}{done.stderr}")
         (state,) = (folder / "state" / ".pulumi" / "stacks").rglob("local.json")
         kept = state.stat().st_size / 1000
         return _result(way, images, rate, seconds, service, memory=memory.most, state=kept)
+
+
+def killed(program: str, images: int, rate: int) -> tuple[int, int]:
+    """`pulumi up`, killed with SIGKILL when half of the images are started, and run again.
+
+    Returns:
+        How many executions there were after the kill, and how many in the end.
+
+    Raises:
+        RuntimeError: the second run did not end well.
+    """
+    with _service(images, rate) as (service, folder):
+        workspace = _workspace(program, service, folder)
+        with workspace.start(*_UP) as run:
+            while run.poll() is None and service.executions() < images // 2:
+                time.sleep(0.2)
+            os.killpg(run.pid, signal.SIGKILL)
+            run.communicate()
+        before = service.executions()
+        workspace.run("cancel", "--yes", "--non-interactive")
+        done = workspace.run(*_UP, limit=1800)
+        if done.returncode:
+            raise RuntimeError(f"after a kill: {done.stdout}{done.stderr}")
+        return before, service.executions()
 
 
 def shell(way: str, images: int, aws: Path) -> Result:
@@ -164,6 +185,16 @@ def _service(images: int, rate: int | None) -> Iterator[tuple[Service, Path]]:
             if rate is not None:
                 service.limit(rate)
             yield service, folder
+
+
+def _workspace(program: str, service: Service, folder: Path) -> Workspace:
+    """A new stack of a program."""
+    source = folder / "program"
+    source.mkdir()
+    (source / "Pulumi.yaml").write_text(yaml.safe_dump({"name": "bench", "runtime": "python"}), encoding="utf-8")
+    text = textwrap.dedent(program)
+    (source / "__main__.py").write_text(text.format(arns=service.arns) if "{arns}" in text else text, encoding="utf-8")
+    return Workspace(source, folder, service.url, {})
 
 
 def _result(

@@ -19,7 +19,7 @@ _FIRST, _MOST, _LEAST = 50.0, 2000.0, 1.0
 _WINDOW = 1.0
 """Seconds over which is measured what comes through; no two steps down are closer, for refusals come in groups."""
 
-_GROWTH_AT_FIRST, _STEP_AT_FIRST = 2.0, 0.5
+_GROWTH_AT_FIRST, _STEP_AT_FIRST = 2.0, 0.3
 _GROWTH_NEAR, _GROWTH_FAR, _NEAR = 1.05, 1.25, 10.0
 """Up by a factor in each silent step: doubled until the service refuses for the first time; then near what it let
 through, and after so many silent seconds faster again."""

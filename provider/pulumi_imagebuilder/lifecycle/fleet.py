@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
 
 from ..aws import Service
@@ -28,6 +28,9 @@ Work = Callable[[ImageClient], Coroutine[Any, Any, T]]
 """What is to be done for one image."""
 
 _WORKING = "WORKING"
+_SETTLES_IN = timedelta(minutes=1)
+"""An image that was read so long after the end of an execution shows what it did; reading it again costs little."""
+
 _NOTED_FOR = 5.0
 """Seconds that it is told why a call was made again."""
 
@@ -148,7 +151,7 @@ class _Fleet:
 
     def began(self, region: str) -> datetime:
         """When this run began, by the clock of the service in a region; long ago where it has not answered yet."""
-        return self._survey.began.get(region, datetime.min.replace(tzinfo=timezone.utc))
+        return self._survey.began.get(region, datetime(1970, 1, 1, tzinfo=timezone.utc))
 
     async def survey(self, arns: list[str]) -> None:
         """Read all images before anything is asked for them; all are at work from then on."""
@@ -229,6 +232,13 @@ class _Member(ImageClient):
         else:
             image = self._fleet.images.get(self.arn)
         return image or await super().find_image()
+
+    async def executions(self) -> list[Execution]:
+        """As for one; what goes on, or ended about when the images were read, may not have been seen in them yet."""
+        listed = await super().executions()
+        settled = str(instant(self._fleet.began(self._region) - _SETTLES_IN))
+        self._touched |= any(each.end_time is None or each.end_time >= settled for each in listed)
+        return listed
 
     async def executions_before(self) -> list[Execution]:
         """None are asked for where the image does not know of any."""
