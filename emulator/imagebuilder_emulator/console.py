@@ -154,8 +154,8 @@ def _execution(execution: Execution, now: datetime) -> dict[str, Any]:
     waits = execution.scheduled and execution.status == "PENDING"
     return {
         "id": execution.id,
-        "name": execution.image_arn.split("/", 1)[1].partition("/")[0],
-        "version": execution.image_arn.split("/", 2)[2],
+        "name": execution.image_arn.rsplit("/", 3)[1],
+        "version": "/".join(execution.image_arn.rsplit("/", 2)[1:]),
         "target": execution.target,
         "status": execution.status,
         "reason": execution.reason,

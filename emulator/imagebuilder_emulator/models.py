@@ -177,8 +177,8 @@ class ImageBuilderBackend:
     def get_image(self, arn: str, region: str) -> Image:
         """``GetImage``: of a version's ARN, or one with ``x``, the newest build that is AVAILABLE."""
         found: Image | None
-        if arn.count("/") == 2:
-            version = arn.rpartition("/")[2]
+        version = arn.rpartition("/")[2]
+        if "." in version:
             if read_version(version) is None:
                 raise InvalidRequestException(
                     f"The version {version} is none: three numbers up to {LARGEST}, or as 1.x.x with x in place of some"
@@ -213,7 +213,7 @@ class ImageBuilderBackend:
 
     def _next_build(self, recipe: str, region: str) -> str:
         """The ARN of the next build of a recipe. Recipes are not emulated: every one of a whole version is there."""
-        head, name, version = recipe.split("/")
+        head, name, version = recipe.rsplit("/", 2)
         partition, _, place, account = head.split(":")[1:5]
         if place != region or not effects.knows_region(region, DEFAULT_ACCOUNT):
             raise InvalidRequestException(f"The recipe {recipe} is not in the Region {region}")

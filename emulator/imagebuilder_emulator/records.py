@@ -92,17 +92,17 @@ class Image:
     @property
     def name(self) -> str:
         """The image's name."""
-        return self.arn.split("/")[1]
+        return self.arn.rsplit("/", 3)[1]
 
     @property
     def version(self) -> str:
         """The semantic version."""
-        return self.arn.split("/")[2]
+        return self.arn.rsplit("/", 3)[2]
 
     @property
     def build(self) -> int:
         """The build number."""
-        return int(self.arn.split("/")[3])
+        return int(self.arn.rsplit("/", 3)[3])
 
     @property
     def label(self) -> str:

@@ -315,7 +315,7 @@ def rules_against(operation: str, request: dict[str, Any], world: World) -> set[
         return found | (set() if re.fullmatch(f".*:{one_of}", arn) else {"InvalidRequestException"})
     if operation == "DeleteImage" and (IMAGES.get(arn) == "BUILDING" or (arn in IMAGES and world.unfinished(arn))):
         return {"ResourceDependencyException"}
-    if operation == "GetImage" and arn.count("/") == 2:
+    if operation == "GetImage" and re.search(r"\.[^/]*$", arn):
         return _against_version(arn)
     if operation in {"ListImages", "ListImageBuildVersions"}:
         names = {each.get("name") for each in request.get("filters", [])}

@@ -220,6 +220,10 @@ def test_a_container_of_before_does_not_hinder_a_build(emulated: Any) -> None:
             f"The recipe {RECIPE.replace('us-east-1', 'eu-west-1')} is not in the Region us-east-1",
         ),
         (
+            {"imageRecipeArn": RECIPE.replace("us-east-1", "a/b")},
+            f"The recipe {RECIPE.replace('us-east-1', 'a/b')} is not in the Region us-east-1",
+        ),
+        (
             {"imageRecipeArn": RECIPE, "workflows": [{"workflowArn": f"{HERE}:workflow/build/mine/1.0.0/1"}]},
             "workflows need an executionRole",
         ),
