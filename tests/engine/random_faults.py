@@ -136,7 +136,8 @@ class Run:
             out, err = process.communicate(timeout=PATIENCE)
         if process.returncode != 0 and not killed:
             raise AssertionError(f"`pulumi up` under the faults {faults} failed:\n{out}{err}")
-        self.workspace.run("cancel", "--yes", "--non-interactive")
+        if killed and victim == "engine":
+            self.workspace.run("cancel", "--yes", "--non-interactive")
 
     def _kill(self, process: subprocess.Popen[str], victim: str) -> bool:
         """Kill the engine with all that it started, or the provider alone; whether there was anything to kill."""

@@ -23,8 +23,9 @@ from .waiting import cancel_and_wait, wait_until_ended
 _READ_AGAIN_AFTER = (0.5, 1.0, 2.0)
 """Seconds between looks at an image that does not show an immediate change yet: a read may lag behind the write."""
 
-_MOST_TOKENS = 50
-"""How far along the line of tokens is asked: each one before the last stands for an earlier life of the resource."""
+_MOST_TOKENS, _MOST_UNSEEN = 500, 25
+"""How far along the line of tokens is asked: each one before the last stands for an earlier life of the resource. How
+often that is an immediate change of which the image shows nothing: each costs seconds."""
 
 
 async def apply(change: Change, client: ImageClient) -> Outcome:
@@ -56,6 +57,7 @@ async def apply(change: Change, client: ImageClient) -> Outcome:
         follows=change.follows,
     )
     found = await standing(change, client, listed)
+    unseen = 0
     for token in islice(line, _MOST_TOKENS):
         try:
             answer = found or await _start(change, client, token)
@@ -75,6 +77,9 @@ async def apply(change: Change, client: ImageClient) -> Outcome:
         if outcome is not None:
             return outcome
         client.progress.execution_id = None
+        unseen += answer.execution_id is None
+        if unseen == _MOST_UNSEEN:
+            break
     raise NotCarriedOut(
         f"{client.progress.asked}: the service answers that it was done, but the image does not show it; "
         f"look at what else changes this image, then run {client.progress.command} again"
