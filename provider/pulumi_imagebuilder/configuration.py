@@ -133,7 +133,8 @@ class Configuration:
                 region_name=self.region,
             )
         except botocore.exceptions.ProfileNotFound as error:
-            raise ConfigurationError(f"aws:profile {self.profile!r} was not found in the AWS configuration") from error
+            profile = f"aws:profile {self.profile!r}" if self.profile else "the profile that AWS_PROFILE names"
+            raise ConfigurationError(f"{profile} was not found in the AWS configuration") from error
         if self.web_identity is not None:
             session = self._with_web_identity(session, self.web_identity)
         for role in self.assume_roles:

@@ -175,6 +175,14 @@ def test_what_cannot_be_used_is_told(settings: dict[str, Any], told: str) -> Non
     assert KEYS["aws:secretKey"] not in told
 
 
+def test_a_profile_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that does not exist is told as what it is."""
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(ConfigurationError) as failure:
+        find(parse({}))
+    assert str(failure.value) == "the profile that AWS_PROFILE names was not found in the AWS configuration"
+
+
 def test_no_credentials() -> None:
     """One line tells where to set them."""
     with pytest.raises(PermanentError) as failure:
