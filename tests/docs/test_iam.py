@@ -12,9 +12,6 @@ import botocore.session
 import pytest
 from workspace import ROOT
 
-LOOKING = {"ListImages", "ListImageBuildVersions"}
-"""What finds the builds that a fleet is made of."""
-
 POLICIES = sorted((ROOT / "docs" / "iam").glob("*.json"))
 
 
@@ -57,7 +54,7 @@ def test_a_policy(path: Path) -> None:
 def test_the_caller_is_granted_what_is_called() -> None:
     """No more and no less of Image Builder than the provider's source calls, and the role passed to it alone."""
     found = statements("caller")
-    operations = called() | LOOKING
+    operations = called()
     assert granted(found) == {f"imagebuilder:{operation}" for operation in operations} | {"iam:PassRole"}
     (passing,) = [each for each in found if each["Action"] == "iam:PassRole"]
     assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "imagebuilder.amazonaws.com"}}
