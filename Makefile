@@ -87,6 +87,9 @@ $(VENV)/aws/bin/aws:
 bench: setup $(VENV)/aws/bin/aws ## Measure a fleet beside other ways to do the same, into docs/; ten minutes
 	@PYTHONPATH=engine $(BIN)/python bench --aws $(CURDIR)/$(VENV)/aws/bin --keep
 
+audit: setup ## Hold what the package needs against the known vulnerabilities, with pip-audit
+	$(BIN)/nox -s audit
+
 check: setup ## Lint, formatting, types and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -44,3 +44,10 @@ def lowest(session: nox.Session) -> None:
     needed = PROJECT["project"]["dependencies"]
     session.install("-e", ".[dev]", *(re.sub(r">=([\d.]+).*", r"==\1", each) for each in needed))
     session.run("python", "-m", "pytest", *(session.posargs or TESTS))
+
+
+@nox.session(default=False)
+def audit(session: nox.Session) -> None:
+    """What the package and the emulator need, against the known vulnerabilities; wants the advisories' network."""
+    session.install("-e", ".[aws,emulator]", "pip-audit")
+    session.run("pip-audit", "--skip-editable", "--progress-spinner", "off")
