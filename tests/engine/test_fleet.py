@@ -64,7 +64,6 @@ def test_the_life_of_a_fleet(bench: Any, declare: Callable[..., None]) -> None:
     assert list(outputs["executions"]) == [f"{STEM}/{build}" for build in range(1, 5)]
     assert {each["status"] for each in outputs["executions"].values()} == {"SUCCESS"}
     assert bench.workspace.outputs()["ids"] == outputs["lifecycle_execution_ids"]
-    bench.well("preview", "--expect-no-changes")
 
     declare([6, 5, 4, 3, 2], 'on_destroy="restore"')
     bench.well("up")
@@ -80,10 +79,8 @@ def test_the_life_of_a_fleet(bench: Any, declare: Callable[..., None]) -> None:
         bench.emulator.backend.images[f"{STEM}/3"].state = "AVAILABLE"
     bench.well("refresh")
     assert bench.resource()["outputs"]["executions"][f"{STEM}/3"]["image_state"] == "AVAILABLE"
-    assert "the image is AVAILABLE, declared is DISABLED" in bench.well("preview")
-    bench.well("up")
+    assert "the image is AVAILABLE, declared is DISABLED" in bench.well("up")
     assert executions(bench) == 4 + 2 + 1 + 1
-    bench.well("refresh", "--expect-no-changes")
 
     bench.well("destroy")
     assert states(bench) == {"AVAILABLE": IMAGES}

@@ -35,14 +35,16 @@ class Survey:
         self._service = service
         self._progress = progress
         self._names: dict[_Family, str] = {}
+        self._seen: set[str] = set()
+        """The images that a list has told of."""
 
     async def read(self, arns: Iterable[str], *, deleted: Collection[str] = ()) -> dict[str, Image]:
         """The images as they stand; :data:`GONE` for those that are not found. Those that may not be read are left out.
 
         Args:
             arns: the images to read.
-            deleted: those of them that an execution has deleted, with nothing left out, and that were listed before:
-                if the list does not tell of them any more they are gone, and are not asked for.
+            deleted: those of them that an execution has deleted, with nothing left out: if a list told of them before
+                and does not any more they are gone, and are not asked for.
         """
         families: defaultdict[_Family, list[str]] = defaultdict(list)
         for arn in dict.fromkeys(arns):
@@ -56,7 +58,7 @@ class Survey:
         found: dict[str, Image] = {}
         complete = len(arns) > 1 and await self._listed(family, arns, found)
         if complete:
-            found.update({arn: GONE for arn in arns if arn in deleted and arn not in found})
+            found.update({arn: GONE for arn in arns if arn in deleted and arn in self._seen and arn not in found})
         asked = [arn for arn in arns if arn not in found]
         images = zip(asked, await asyncio.gather(*(self._one(region, arn) for arn in asked)), strict=True)
         return found | {arn: image for arn, image in images if image is not None}
@@ -76,6 +78,7 @@ class Survey:
             async for page in pages:
                 self.began.setdefault(region, page.as_of)
                 found.update({build["arn"]: Image.parse(build) for build in page.builds if build["arn"] in wanted})
+                self._seen.update(found)
                 calls += 1
                 if len(found) == len(wanted) or calls >= len(wanted):
                     return False
