@@ -61,7 +61,8 @@ faults: setup ## Kill and disturb runs at random for ten minutes; SEED=… repea
 
 coverage: setup ## Measure which branches of provider/ the tests run, in pulumi's own processes too; slower than test
 	rm -rf .coverage && mkdir .coverage
-	$(BIN)/coverage run -m pytest -n 2 tests/provider tests/engine
+	$(BIN)/coverage run -m pytest tests/provider
+	$(BIN)/coverage run -m pytest tests/engine
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 	$(BIN)/coverage json --quiet -o .coverage/report.json

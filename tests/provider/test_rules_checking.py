@@ -381,6 +381,27 @@ def test_patterns_that_python_does_not_speak_are_left_to_the_service(
     assert told(inputs, model=Model(description, partitions)) == {}
 
 
+def test_arns_of_a_later_form(description: dict[str, Any], partitions: dict[str, Any]) -> None:
+    """What a newer model takes for an image is taken, and no rule about ARNs of today's form is held against it."""
+    shape = description["shapes"]["ImageBuildVersionArn"]
+    shape["pattern"] = "^arn2?:"
+    model = Model(description, partitions)
+
+    assert told({"resource_arn": "arn2:image-web", "state": "DISABLED"}, model=model) == {}
+    assert told({"resource_arn": "image-web", "state": "DISABLED"}, model=model).keys() == {"resource_arn"}
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("role", "execution_role"), ("resources", "include_resources"), ("rules", "exclusion_rules"), ("status", "state")],
+)
+def test_a_part_of_a_name_is_recognised(name: str, meant: str) -> None:
+    """Where one argument alone has it in its name."""
+    assert told({"resource_arn": IMAGE, "state": "DISABLED", name: 1}) == {
+        name: f"not an argument of ResourceStateUpdate; did you mean `{meant}`?"
+    }
+
+
 def test_partitions_are_botocores(description: dict[str, Any], partitions: dict[str, Any]) -> None:
     """A partition that AWS adds is known as soon as botocore knows it."""
     partitions["partitions"].append({"id": "aws-moon", "regionRegex": r"^moon\-\w+\-\d+$"})
