@@ -298,6 +298,19 @@ def test_on_destroy_of_each(fleet: Fleet) -> None:
     )
 
 
+def test_images_that_cannot_be_read_in_the_end(fleet: Fleet) -> None:
+    """Neither by lists nor one by one: each is told to have failed, once for all; the next run finds them done."""
+    arns = images(range(1, 6))
+    fleet.emulator.faults.add(
+        "ListImageBuildVersions error=ForbiddenException nth=2,3", "GetImage error=ClientException"
+    )
+    told = failure(fleet, arns)
+    assert told.startswith("changing 5 images: 0 of 5 done, 5 failed; 5 images: ClientException: ")
+    fleet.emulator.faults.clear()
+    fleet.change(arns)
+    assert fleet.executions == 5
+
+
 def test_nothing_to_do_is_no_call(fleet: Fleet) -> None:
     """An empty fleet is done at once."""
     assert fleet.change([]) == {}

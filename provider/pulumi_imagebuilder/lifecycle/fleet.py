@@ -173,10 +173,18 @@ class _Fleet:
             self._deleted.add(arn)
         self.progress.ended += 1
         self.leave()
-        image = await waiting
+        try:
+            image = await waiting
+        except ImageBuilderError:
+            self._resume()
+            raise
+        # Not where time runs out here: then it counts among those that are done.
+        self._resume()
+        return image
+
+    def _resume(self) -> None:
         self.progress.ended -= 1
         self._working += 1
-        return image
 
     def leave(self) -> None:
         """One is no longer at work: it is done, or waits for its image."""
