@@ -40,7 +40,7 @@ _BEGIN, _END = "<!-- figures: begin -->", "<!-- figures: end -->"
 def main() -> int:
     """Measure, print, and keep."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--fleets", default="1,10,200,1000", help="numbers of images of fleets")
+    parser.add_argument("--fleets", default="1,10,40,200,1000", help="numbers of images of fleets")
     parser.add_argument("--limited", default="1,10,200", help="the same where 20 requests a second are let through")
     parser.add_argument("--others", default="10,40", help="numbers of images for the ways beside a fleet")
     parser.add_argument("--killed", type=int, default=200, help="number of images of the fleet that is killed; 0: none")
