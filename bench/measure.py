@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -20,13 +19,13 @@ from typing import Any
 
 import programs
 import yaml
+from memory import Memory
 from workspace import Workspace, emulator, environment
 
 EXECUTION_TIME = 10
 """Seconds that a lifecycle execution takes."""
 
 _STEM = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0"
-_PROVIDER = b"pulumi.dynamic"
 _UP = ("up", "--yes", "--skip-preview", "--non-interactive")
 
 
@@ -113,7 +112,7 @@ def pulumi(way: str, program: str, images: int, *, rate: int | None = None) -> R
     """
     with _service(images, rate) as (service, folder):
         workspace = _workspace(program, service, folder)
-        with _Memory(workspace.environment["PULUMI_HOME"]) as memory:
+        with Memory(workspace.environment["PULUMI_HOME"]) as memory:
             began = time.monotonic()
             done = workspace.run(*_UP, limit=1800)
             seconds = time.monotonic() - began
@@ -218,44 +217,6 @@ def _result(
         memory=round(memory, 0) if memory else None,
         state=round(state, 1) if state else None,
     )
-
-
-class _Memory:
-    """Looks, while it is entered, how large the provider's process becomes.
-
-    Args:
-        home: Pulumi's home in the run that is looked at: what tells its processes from others.
-    """
-
-    def __init__(self, home: str) -> None:
-        self.most = 0.0
-        self._home = f"PULUMI_HOME={home}".encode()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> _Memory:
-        """Begin to look."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Look no more."""
-        self._over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._over.wait(0.5):
-            for process in Path("/proc").glob("[0-9]*"):
-                with contextlib.suppress(OSError):
-                    if _PROVIDER in (process / "cmdline").read_bytes() and self._home in (
-                        process / "environ"
-                    ).read_bytes().split(b"\0"):
-                        self.most = max(self.most, _largest((process / "status").read_text(encoding="utf-8")))
-
-
-def _largest(status: str) -> float:
-    """MB of memory that a process has had at most, from its status."""
-    return next((int(line.split()[1]) / 1000 for line in status.splitlines() if line.startswith("VmHWM")), 0.0)
 
 
 def machine() -> str:

@@ -13,7 +13,8 @@ from .change import Change
 from .cleanup import clean_up
 from .client import ImageClient
 from .destroy import cancel, restore
-from .fleet import FleetProgress, Work, each
+from .fleet import Work, each
+from .fleet_progress import FleetProgress
 from .fleet_record import FLEET_KEYS, drifted, pack, unpack
 from .progress import STARTING, Progress
 from .record import RECORD_KEYS, Record, kept, record, refresh

@@ -12,10 +12,9 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
 
 from ..aws import Service
-from ..durations import clock
 from ..errors import FleetFailed, ImageBuilderError
 from .client import ImageClient, Look
-from .progress import Progress
+from .fleet_progress import FleetProgress, MemberProgress
 from .reasons import grouped
 from .records import GONE, Execution, Image, instant
 from .rhythm import SharedRhythm
@@ -30,55 +29,6 @@ Work = Callable[[ImageClient], Coroutine[Any, Any, T]]
 _WORKING = "WORKING"
 _SETTLES_IN = timedelta(minutes=1)
 """An image that was read so long after the end of an execution shows what it did; reading it again costs little."""
-
-_NOTED_FOR = 5.0
-"""Seconds that it is told why a call was made again."""
-
-
-class FleetProgress(Progress):
-    """How far a fleet has come: ``143 of 200 done, 2 failed, 55 in progress, 48s``.
-
-    Attributes:
-        total: how many images there are.
-        done: how many of them are done.
-        ended: how many more have nothing going on any more; only their state is still to be read.
-        failures: why images failed, by ARN.
-    """
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.total = self.done = self.ended = 0
-        self.failures: dict[str, ImageBuilderError] = {}
-        self._noted_at = 0.0
-
-    @property
-    def counted(self) -> str:
-        """The counts alone."""
-        failed = f", {len(self.failures)} failed" if self.failures else ""
-        done = self.done + self.ended
-        left = self.total - done - len(self.failures)
-        return f"{done} of {self.total} done{failed}{f', {left} in progress' if left else ''}"
-
-    def text(self) -> str:
-        """The line."""
-        noted = f" ({self.note})" if self.note and self.elapsed - self._noted_at < _NOTED_FOR else ""
-        return f"{self.counted}, {clock(self.elapsed)}{noted}"
-
-    def state(self) -> tuple[object, ...]:
-        """What is new when it changes."""
-        return (self.done + self.ended, len(self.failures))
-
-    def retrying(self, why: str) -> None:
-        """Take in that a call for one of the images is made again, and why."""
-        self.note, self._noted_at = why, self.elapsed
-
-    def out_of_time(self, limit: float) -> str:
-        """What to say when the time limit, in seconds, has run out."""
-        failed = f"; {grouped(self.failures)}" if self.failures else ""
-        return (
-            f"{self.asked}: the time limit of {clock(limit)} ran out with {self.counted}{failed}; what is in progress "
-            f"goes on, and {self.next_run} goes on from here; or give it longer with custom_timeouts"
-        )
 
 
 async def each(service: Service, progress: FleetProgress, asked: str, work: Mapping[str, Work[T]]) -> dict[str, T]:
@@ -105,7 +55,7 @@ async def each(service: Service, progress: FleetProgress, asked: str, work: Mapp
     done: dict[str, T] = {}
 
     async def carry_out(arn: str) -> None:
-        client = _Member(service, arn, _MemberProgress(asked.format(arn), fleet=progress), fleet)
+        client = _Member(service, arn, MemberProgress(asked.format(arn), fleet=progress), fleet)
         try:
             done[arn] = await work[arn](client)
             progress.done += 1
@@ -121,19 +71,6 @@ async def each(service: Service, progress: FleetProgress, asked: str, work: Mapp
             f"{progress.command} again, which touches only what is not done"
         )
     return {arn: done[arn] for arn in work}
-
-
-class _MemberProgress(Progress):
-    """How far one image of a fleet has come."""
-
-    def __init__(self, asked: str, fleet: FleetProgress) -> None:
-        super().__init__(asked, same_command=fleet.same_command)
-        self._fleet = fleet
-
-    def retrying(self, why: str) -> None:
-        """Take in that a call is made again, and why: the fleet tells it."""
-        super().retrying(why)
-        self._fleet.retrying(why)
 
 
 class _Fleet:
@@ -209,7 +146,7 @@ class _Fleet:
 class _Member(ImageClient):
     """The calls that concern one image of a fleet, without those that the fleet makes for all."""
 
-    def __init__(self, service: Service, arn: str, progress: Progress, fleet: _Fleet) -> None:
+    def __init__(self, service: Service, arn: str, progress: MemberProgress, fleet: _Fleet) -> None:
         super().__init__(service, arn, progress)
         self.rhythm = fleet.rhythm
         self._fleet = fleet
