@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
+import types
 from typing import Any
 
 import pytest
 from pulumi_imagebuilder.dynamic import fleets
+from pulumi_imagebuilder.errors import ServiceRefused
 from pulumi_imagebuilder.lifecycle import tokens
+from pulumi_imagebuilder.lifecycle.destroy import cancel, restore
+from pulumi_imagebuilder.lifecycle.progress import Progress
+from pulumi_imagebuilder.lifecycle.statuses import IMAGE_GONE
+from pulumi_imagebuilder.lifecycle.waiting import cancel_and_wait
 from pulumi_imagebuilder.rules import Kind, changes
 
 IMAGE = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.2.3/4"
@@ -48,3 +55,44 @@ def test_a_token_for_a_fleet() -> None:
     assert "mine" not in found
     # An image that was never recorded has nothing to leave behind.
     assert asked == {}
+
+
+class Client:
+    """The client of one image whose execution goes through these statuses, one at each look."""
+
+    def __init__(self, *statuses: str, refuses: bool = False) -> None:
+        self.statuses = list(statuses)
+        self.refuses = refuses
+        self.progress = Progress("cancelling")
+        self.cancelled: list[str] = []
+
+    async def look(self, execution_id: str) -> Any:
+        status = self.statuses.pop(0)
+        return types.SimpleNamespace(status=status, resources=[], more=None)
+
+    async def cancel(self, execution_id: str) -> None:
+        self.cancelled.append(execution_id)
+        if self.refuses:
+            raise ServiceRefused("cancelling: InvalidRequestException: it cannot be", "InvalidRequestException")
+
+    async def find_image(self) -> Any:
+        return types.SimpleNamespace(state=IMAGE_GONE)
+
+
+def test_nothing_is_cancelled_that_has_ended() -> None:
+    """Neither without an execution, nor one that has ended; and one that ended meanwhile may be refused."""
+    asyncio.run(cancel({}, Client()))  # type: ignore[arg-type]
+    ended = Client("SUCCESS")
+    asyncio.run(cancel({"lifecycle_execution_id": "lce-1"}, ended))  # type: ignore[arg-type]
+    assert ended.cancelled == []
+    refused = Client("IN_PROGRESS", "SUCCESS", "SUCCESS", refuses=True)
+    look = asyncio.run(cancel_and_wait(refused, "lce-1"))  # type: ignore[arg-type]
+    assert refused.cancelled == ["lce-1"]
+    assert look.status in {"IN_PROGRESS", "SUCCESS"}
+    with pytest.raises(ServiceRefused, match="it cannot be"):
+        asyncio.run(cancel_and_wait(Client("PENDING", "PENDING", refuses=True), "lce-1"))  # type: ignore[arg-type]
+
+
+def test_nothing_is_restored_of_an_image_that_is_gone() -> None:
+    """It is no error: there is nothing to bring back."""
+    asyncio.run(restore({}, {"state": {"status": "DISABLED"}}, Client()))  # type: ignore[arg-type]
