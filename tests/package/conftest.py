@@ -58,7 +58,8 @@ def sdist(dist: Path) -> Path:
 def installed(tmp_path_factory: pytest.TempPathFactory, wheel: Path, from_index: bool) -> Path:
     """The `bin` of a new environment that has the wheel installed, and nothing of this clone."""
     folder = tmp_path_factory.mktemp("installed")
-    venv.create(folder, with_pip=False, symlinks=True)
+    # Pulumi asks an environment's own pip what is installed; it finds the one of `needed.pth` too.
+    venv.create(folder, with_pip=from_index, symlinks=True)
     python = folder / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--disable-pip-version-check"]
     if from_index:
