@@ -13,7 +13,7 @@ import pytest
 from imagebuilder_emulator.emulator import Emulator
 from pulumi_imagebuilder import aws
 from pulumi_imagebuilder.configuration import Configuration
-from pulumi_imagebuilder.errors import ServiceRefused
+from pulumi_imagebuilder.errors import PermanentError, ServiceRefused
 
 ARN = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"
 SEED = {"images": [{"arn": ARN}]}
@@ -98,6 +98,44 @@ def test_an_error_is_told_with_its_request(emulator: Emulator) -> None:
         f"{START} error=ForbiddenException) (request id {request.request_id}); "
         "check the caller's policy, iam:PassRole on the execution role included"
     )
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        ("ExpiredTokenException", "check the credentials that the stack uses"),
+        ("UnrecognizedClientException", "check the credentials that the stack uses"),
+        (
+            "IdempotentParameterMismatchException",
+            "this client_token was used before with other parameters: choose another, or leave it out",
+        ),
+    ],
+)
+def test_an_error_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch, code: str, hint: str) -> None:
+    """Where its code alone tells what that is."""
+    answer = {"Error": {"Code": code, "Message": "No."}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+
+    async def refuse(*arguments: Any) -> Any:
+        raise botocore.exceptions.ClientError(answer, START)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(aws.Service, "_call_once", refuse)
+    with pytest.raises(ServiceRefused) as failure:
+        deprecate("http://127.0.0.1:9")
+    assert str(failure.value) == f"changing the image: {code}: No.; {hint}"
+
+
+def test_a_certificate_that_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not come to be trusted by itself: told at once, and asked no second time."""
+    told = botocore.exceptions.SSLError(endpoint_url="https://127.0.0.1:9", error="self-signed certificate")
+
+    async def refuse(*arguments: Any) -> Any:
+        raise told
+
+    monkeypatch.setattr(aws.Service, "_call_once", refuse)
+    with pytest.raises(PermanentError) as failure:
+        deprecate("https://127.0.0.1:9")
+    assert str(failure.value) == f"changing the image: {told}"
+    assert "self-signed certificate" in str(told)
 
 
 @pytest.mark.parametrize(

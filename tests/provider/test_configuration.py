@@ -193,6 +193,13 @@ def test_no_credentials() -> None:
     )
 
 
+def test_no_credentials_to_assume_a_role_with() -> None:
+    """The role is named, for it is what wants them."""
+    with pytest.raises(ConfigurationError) as failure:
+        find(parse({"aws:assumeRoles": [{"roleArn": ROLE.format("deploy")}]}))
+    assert str(failure.value) == f"there are no credentials to assume {ROLE.format('deploy')} with"
+
+
 def test_no_credential_is_shown() -> None:
     """Not even where somebody prints the configuration."""
     settings = {**KEYS, "aws:token": "a-token", "aws:assumeRoleWithWebIdentity": {"webIdentityToken": "an-identity"}}

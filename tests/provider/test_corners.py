@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import types
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -96,3 +97,16 @@ def test_nothing_is_cancelled_that_has_ended() -> None:
 def test_nothing_is_restored_of_an_image_that_is_gone() -> None:
     """It is no error: there is nothing to bring back."""
     asyncio.run(restore({}, {"state": {"status": "DISABLED"}}, Client()))  # type: ignore[arg-type]
+
+
+def test_time_limits_as_a_dict(declared_by: Callable[..., list[tuple[str, dict[str, Any]]]]) -> None:
+    """Pulumi takes one for an object of its own, and so the provider is told them either way."""
+    program = """
+import pulumi
+from pulumi_imagebuilder import ImageCleanup
+
+for name, limits in {"dict": {"delete": "5m"}, "object": pulumi.CustomTimeouts(delete="5m")}.items():
+    ImageCleanup(name, resource_arn="IMAGE", execution_role="R", opts=pulumi.ResourceOptions(custom_timeouts=limits))
+"""
+    declared = declared_by(compile(program.replace("IMAGE", IMAGE), "program", "exec"), {})
+    assert [inputs["__timeouts"] for _, inputs in declared] == [{"delete": "5m"}] * 2

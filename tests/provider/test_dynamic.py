@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
+from pulumi.output import Unknown
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 from pulumi_imagebuilder.dynamic import (
     FleetStateUpdateProvider,
@@ -110,6 +111,16 @@ def test_a_clean_up_acts_when_it_goes_and_not_before() -> None:
     provider.check({}, CLEANUP)
     provider.delete(IMAGE, created)
     assert host.asked == ["clean_up", "leave"]
+
+
+def test_an_image_that_a_preview_does_not_know_yet() -> None:
+    """Is no image that the program declares a clean-up of."""
+    host = Host()
+    provider = with_host(ImageCleanupProvider, host)
+    checked = provider.check({}, {**CLEANUP, "resource_arn": Unknown()})
+    assert (checked.inputs["resource_arn"], checked.failures) == (UNKNOWN, [])
+    provider.delete(IMAGE, CLEANUP)
+    assert host.asked == ["clean_up"]
 
 
 class Servicer(engine_pb2_grpc.EngineServicer):

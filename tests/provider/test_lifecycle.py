@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta, timezone
@@ -34,6 +35,7 @@ class ServiceInMemory(aws.Service):
         self.image: dict[str, Any] | None = {"state": {"status": state}, "type": "AMI"}
         self.polls, self.ends_as = polls, ends_as
         self.executions: dict[str, dict[str, Any]] = {}
+        self.numbers = itertools.count(1)
         self.tokens: dict[str, tuple[dict[str, Any], str | None]] = {}
         self.calls: list[str] = []
         self.lose_answers_to: set[str] = set()
@@ -67,13 +69,14 @@ class ServiceInMemory(aws.Service):
                 self.image["state"]["status"] = target
             self.tokens[token] = (parameters, None)
             return {}
-        new = f"lce-{len(self.executions) + 1}"
+        number = next(self.numbers)
+        new = f"lce-{number}"
         self.executions[new] = {
             "lifecycleExecutionId": new,
             "state": {"status": "PENDING"},
             "left": self.polls,
             "target": target,
-            "startTime": datetime(2026, 1, 1, tzinfo=timezone.utc) + timedelta(minutes=len(self.executions)),
+            "startTime": datetime(2026, 1, 1, tzinfo=timezone.utc) + timedelta(minutes=number - 1),
         }
         self.tokens[token] = (parameters, new)
         return {"lifecycleExecutionId": new}
@@ -530,3 +533,236 @@ def test_the_statuses_are_the_models() -> None:
     assert set(model.shape_for("ImageStatus").enum) == (
         statuses.IMAGE_SETTLED | statuses.IMAGE_UNSETTLED | {statuses.IMAGE_GONE}
     )
+
+
+def test_a_strangers_execution_that_did_the_same_is_adopted() -> None:
+    """It had the image in use, and once it has ended there is nothing left to do."""
+    service = ServiceInMemory()
+    apply(service, client_token="a stranger's", wait=False)
+    outcome = apply(service)
+    assert (outcome.outputs()["lifecycle_execution_id"], outcome.outputs()["status"]) == ("lce-1", "SUCCESS")
+    assert len(service.executions) == 1
+
+
+def test_what_a_stranger_did_once_more_has_undone_nothing() -> None:
+    """The execution of one's own token answers, though another one has done the same since."""
+    service = ServiceInMemory()
+    apply(service, client_token="mine")
+    apply(service, client_token="a stranger's")
+    assert apply(service, client_token="mine").outputs()["lifecycle_execution_id"] == "lce-1"
+    assert len(service.executions) == 2
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_another_role_where_the_execution_is_forgotten(known: bool) -> None:
+    """The token is known with another role, but not for what: of the change before, or of nothing that is listed."""
+    service = ServiceInMemory(polls=1)
+    before = apply(service, {**DEPRECATE, "state": {"status": "DISABLED"}})
+    after = {"follows": before.client_token, "superseded": "lce-1"}
+    apply(service, **after)
+    # The service does not keep executions for ever.
+    del service.executions["lce-2"]
+    if not known:
+        del service.executions["lce-1"]
+    outcome = apply(service, {**DEPRECATE, "executionRole": "Another"}, **after)
+    assert outcome.outputs()["lifecycle_execution_id"] == "lce-3"
+    assert list(service.executions) == (["lce-1", "lce-3"] if known else ["lce-3"])
+
+
+@pytest.mark.parametrize("listed", [[], [{"resourceId": "ami-1", "action": {"name": "DISABLE"}}]])
+def test_another_role_adopts_what_does_not_list_its_image_yet(listed: list[dict[str, Any]]) -> None:
+    """As long as an execution does not tell what it does to the image, it is taken for the one that was started."""
+    service, look = ServiceInMemory(), ServiceInMemory.list_lifecycle_execution_resources
+
+    def resources(asked: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        return look(service, asked, parameters) if "parentResourceId" in parameters else {"resources": listed}
+
+    service.list_lifecycle_execution_resources = resources  # type: ignore[method-assign]
+    apply(service, wait=False)
+    assert apply(service, {**DEPRECATE, "executionRole": "Another"}).outputs()["lifecycle_execution_id"] == "lce-1"
+    assert len(service.executions) == 1
+
+
+@pytest.mark.parametrize(("role", "started"), [("ImageLifecycle", 1), ("Another", 2)])
+def test_an_image_moved_elsewhere_as_its_execution_ended(role: str, started: int) -> None:
+    """One's own is done, and a refresh will tell of the drift; one that is only taken for it is not believed."""
+    service = ServiceInMemory()
+    apply(service, wait=False)
+    end = service.end
+
+    def end_and_move(execution: dict[str, Any], status: str) -> None:
+        end(execution, status)
+        if execution["lifecycleExecutionId"] == "lce-1" and service.image:
+            service.image["state"]["status"] = "AVAILABLE"
+
+    service.end = end_and_move  # type: ignore[method-assign]
+    outcome = apply(service, {**DEPRECATE, "executionRole": role})
+    assert len(service.executions) == started
+    assert outcome.outputs()["lifecycle_execution_id"] == f"lce-{started}"
+    assert outcome.image.state == ("AVAILABLE" if started == 1 else "DEPRECATED")
+
+
+def test_an_execution_that_is_being_cancelled_is_followed_by_a_new_one() -> None:
+    """Once it is cancelled."""
+    service, look = ServiceInMemory(), ServiceInMemory.list_lifecycle_execution_resources
+    apply(service, wait=False)
+    service.executions["lce-1"]["state"] = {"status": "CANCELLING"}
+    seen: list[str] = []
+
+    def resources(asked: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        if seen == ["CANCELLING"] * 3:
+            service.end(service.executions["lce-1"], "CANCELLED")
+        answer = look(service, asked, parameters)
+        seen.append(answer["lifecycleExecutionState"]["status"])
+        return answer
+
+    service.list_lifecycle_execution_resources = resources  # type: ignore[method-assign]
+    assert apply(service).outputs()["lifecycle_execution_id"] == "lce-2"
+    assert seen[:5] == ["CANCELLING", "CANCELLING", "CANCELLING", "CANCELLED", "PENDING"]
+
+
+def test_a_service_that_knows_the_change_before_alone_is_given_up() -> None:
+    """Whatever it is asked: the execution of the change before never answers for this one."""
+    service = ServiceInMemory()
+    before = apply(service, {**DEPRECATE, "state": {"status": "DISABLED"}})
+    asked: list[str] = []
+
+    def start(told: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        asked.append(parameters["clientToken"])
+        return {"lifecycleExecutionId": "lce-1"}
+
+    service.start_resource_state_update = start  # type: ignore[method-assign]
+    with pytest.raises(NotCarriedOut) as failure:
+        apply(service, follows=before.client_token, superseded="lce-1")
+    assert str(failure.value) == (
+        "changing the image: the service answers that it was done, but the image does not show it; "
+        "look at what else changes this image, then run `pulumi up` again"
+    )
+    assert len(set(asked)) == len(asked) == 500
+
+
+def test_an_execution_from_before_the_change_before_answers_for_nothing() -> None:
+    """A token that was used in an earlier life of the resource is passed over."""
+    service = ServiceInMemory()
+    apply(service, client_token="mine")
+    apply(service, {**DEPRECATE, "state": {"status": "DISABLED"}}, client_token="other")
+    apply(service, {**DEPRECATE, "state": {"status": "AVAILABLE"}}, client_token="a stranger's")
+    outcome = apply(service, client_token="mine", follows="other", superseded="lce-2")
+    assert (outcome.outputs()["lifecycle_execution_id"], outcome.image.state) == ("lce-4", "DEPRECATED")
+
+
+DELETE = {**DEPRECATE, "state": {"status": "DELETED"}}
+
+
+def test_a_deletion_whose_token_is_forgotten() -> None:
+    """The image is gone, and an execution shows that it was deleted: that is success, told as it was then."""
+    service = ServiceInMemory()
+    after = {"follows": "the token before", "superseded": "lce-0"}
+    deleted = apply(service, DELETE, **after)
+    service.tokens.clear()
+    again = apply(service, DELETE, **after)
+    assert again == deleted
+    assert (again.image, again.resources[0]["action"]) == (lifecycle.records.GONE, "DELETE")
+    assert len(service.executions) == 1
+
+
+def test_an_image_that_is_gone_otherwise_is_an_error() -> None:
+    """Its last execution deleted nothing: somebody deleted the record alone."""
+    service = ServiceInMemory()
+    disabled = apply(service, {**DEPRECATE, "state": {"status": "DISABLED"}})
+    service.image = None
+    with pytest.raises(ImageNotFound, match="changing the image: no such image"):
+        apply(service, DELETE, follows=disabled.client_token, superseded="lce-1")
+
+
+def test_executions_on_several_pages() -> None:
+    """All are read: the last one, which does the same, is adopted."""
+    service = ServiceInMemory()
+    for state in ("DISABLED", "AVAILABLE", "DEPRECATED"):
+        apply(service, {**DEPRECATE, "state": {"status": state}}, client_token=f"a stranger's, {state}")
+    asked: list[Any] = []
+
+    def page(told: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        asked.append(parameters.get("nextToken"))
+        number = int(parameters.get("nextToken", 0))
+        more = {"nextToken": str(number + 1)} if number < 2 else {}
+        return {"lifecycleExecutions": list(service.executions.values())[number : number + 1], **more}
+
+    service.list_lifecycle_executions = page  # type: ignore[method-assign]
+    assert apply(service).outputs()["lifecycle_execution_id"] == "lce-3"
+    assert asked == [None, "1", "2"]
+    assert len(service.executions) == 3
+
+
+ROLE = {"executionRole": "ImageLifecycle"}
+
+
+def clean_up(service: ServiceInMemory) -> lifecycle.Outcome | None:
+    outcome: lifecycle.Outcome | None = run(service, lambda client: lifecycle.clean_up(ROLE, client))
+    return outcome
+
+
+def test_cleaning_up_an_image_that_is_being_built(no_sleep: list[float]) -> None:
+    """It is waited for, and asked to be deleted once it is built."""
+    service = ServiceInMemory("BUILDING")
+    assert service.image is not None
+    image, states = service.image, iter(["BUILDING", "TESTING", "AVAILABLE"])
+    find = service.get_image
+
+    def get(asked: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        image["state"]["status"] = next(states, image["state"]["status"])
+        return find(asked, parameters)
+
+    service.get_image = get  # type: ignore[method-assign]
+    outcome = clean_up(service)
+    assert outcome is not None
+    assert (outcome.outputs()["status"], outcome.image) == ("SUCCESS", lifecycle.records.GONE)
+    assert service.calls[:4] == ["get_image", "get_image", "get_image", "list_lifecycle_executions"]
+    assert service.image is None
+
+
+@pytest.mark.parametrize(("kind", "included"), [("AMI", {"amis", "snapshots"}), ("DOCKER", {"containers"})])
+def test_what_a_clean_up_includes(kind: str, included: set[str]) -> None:
+    """What can be under an image of its type."""
+    service = ServiceInMemory()
+    assert service.image is not None
+    service.image["type"] = kind
+    clean_up(service)
+    ((parameters, _),) = service.tokens.values()
+    assert parameters["includeResources"] == dict.fromkeys(included, True)
+
+
+@pytest.mark.parametrize(("goes", "found"), [(True, "lce-1"), (False, None)])
+def test_an_image_that_goes_while_it_is_cleaned_up(goes: bool, found: str | None) -> None:
+    """It was there when it was read: what deleted it is told, or that nothing shows that anything under it went."""
+    service = ServiceInMemory(polls=1)
+    if goes:
+        apply(service, DELETE, client_token="a stranger's")
+        service.image = {"state": {"status": "AVAILABLE"}, "type": "AMI"}
+    else:
+        # One that was never carried out, one that did something else: neither is what deleted the image.
+        service.ends_as = "FAILED"
+        with pytest.raises(ExecutionFailed):
+            apply(service, DELETE, client_token="a stranger's")
+        service.ends_as = "SUCCESS"
+        apply(service, client_token="another stranger's")
+
+    def start(asked: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        service.image = None
+        raise ImageNotFound(f"{asked}: no such image", "ResourceNotFoundException")
+
+    service.start_resource_state_update = start  # type: ignore[method-assign]
+    outcome = run(service, lambda client: lifecycle.clean_up({**ROLE, "exclusionRules": {}}, client))
+    assert (outcome and outcome.execution.id) == found
+
+
+def test_a_clean_up_is_refused_while_the_image_is_there() -> None:
+    """A start that finds no image, where reading it does find one, is told as it is."""
+    service = ServiceInMemory()
+
+    def start(asked: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        raise ImageNotFound(f"{asked}: no such role", "ResourceNotFoundException")
+
+    service.start_resource_state_update = start  # type: ignore[method-assign]
+    with pytest.raises(ImageNotFound, match="changing the image: no such role"):
+        clean_up(service)

@@ -112,3 +112,18 @@ def test_one_failure_does_not_make_all_be_looked_at_by_the_rule() -> None:
         return [rhythm.due("b", elapsed) for elapsed in (0, 1.05)]
 
     assert asyncio.run(run()) == pytest.approx([1.05, 15])
+
+
+def test_one_that_runs_out_of_time_at_the_moment_of_the_news() -> None:
+    """It is told nothing any more; all others are."""
+
+    async def run() -> list[bool]:
+        rhythm = SharedRhythm(10)
+        waiting = await scouting(rhythm, "a", "b", "c")
+        waiting[1].cancel()
+        await rhythm.ended("a", "SUCCESS", 0.01, took(0.005))
+        waiting[0].cancel()
+        await asyncio.wait(waiting, timeout=5)
+        return [task.cancelled() for task in waiting]
+
+    assert asyncio.run(run()) == [True, True, False]

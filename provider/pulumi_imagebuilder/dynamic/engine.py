@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 
 import grpc
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
@@ -57,8 +58,8 @@ class Engine:
     def _watch(self) -> None:
         assert self._address is not None
         name, _, port = self._address.rpartition(":")
-        pause = threading.Event()
-        while not pause.wait(_WATCH_INTERVAL):
+        while True:
+            time.sleep(_WATCH_INTERVAL)
             try:
                 socket.create_connection((name, int(port)), timeout=_ANSWER_TIMEOUT).close()
             except ConnectionRefusedError:
