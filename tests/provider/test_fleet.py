@@ -14,6 +14,8 @@ import pytest
 from imagebuilder_emulator.emulator import Emulator
 from pulumi_imagebuilder import aws, lifecycle
 from pulumi_imagebuilder.errors import FleetFailed, PermanentError, TimedOut
+from pulumi_imagebuilder.lifecycle.fleet import _Fleet
+from pulumi_imagebuilder.lifecycle.records import Image
 
 STEM = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0"
 AMIS = {"executionRole": "ImageLifecycle", "includeResources": {"amis": True}}
@@ -328,3 +330,42 @@ def test_no_credentials_is_told_once(fleet: Fleet, monkeypatch: pytest.MonkeyPat
     work = {arn: lambda client: client.find_image() for arn in images((1, 2))}
     with pytest.raises(PermanentError, match=r"^changing 2 images: no AWS credentials were found: "):
         asyncio.run(lifecycle.each(service, progress, "changing image {}", work))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_one_whose_time_runs_out_while_the_others_wait_for_the_last_survey(fails: bool) -> None:
+    """It is told nothing any more; all others are told how their images stand, or why that cannot be read."""
+
+    class Survey:
+        """Takes until it is let go."""
+
+        def __init__(self) -> None:
+            self.asked: list[list[str]] = []
+            self.goes_on = asyncio.Event()
+
+        async def read(self, arns: Iterable[str], deleted: Iterable[str] = ()) -> dict[str, Image]:
+            self.asked.append(list(arns))
+            if len(self.asked) > 1:
+                await self.goes_on.wait()
+            if fails and len(self.asked) > 1:
+                raise PermanentError("the credentials have expired")
+            return dict.fromkeys(arns, Image("DISABLED"))
+
+    async def run() -> tuple[list[Any], list[list[str]]]:
+        members, survey = _Fleet(aws.Service(), lifecycle.FleetProgress("changing 3 images")), Survey()
+        members._survey = survey  # type: ignore[assignment]
+        await members.survey(list("abc"))
+        waiting = [asyncio.create_task(members.image(arn, deleted=False)) for arn in "abc"]
+        while len(survey.asked) < 2:
+            await asyncio.sleep(0)
+        waiting[1].cancel()
+        survey.goes_on.set()
+        return await asyncio.gather(*waiting, return_exceptions=True), survey.asked
+
+    (first, cut_off, last), asked = asyncio.run(run())
+    assert asked == [["a", "b", "c"], ["a", "b", "c"]]
+    assert isinstance(cut_off, asyncio.CancelledError)
+    if fails:
+        assert str(first) == str(last) == "the credentials have expired"
+    else:
+        assert first == last == Image("DISABLED")

@@ -226,6 +226,17 @@ def test_a_failed_execution_is_followed_by_a_new_one() -> None:
     assert apply(service).outputs()["lifecycle_execution_id"] == "lce-2"
 
 
+def test_an_execution_that_failed_before_it_came_to_any_resource() -> None:
+    """Its own reason is all there is to tell."""
+    service = ServiceInMemory(ends_as="FAILED", amis=0)
+    with pytest.raises(ExecutionFailed) as failure:
+        apply(service)
+    assert str(failure.value) == (
+        "changing the image: lifecycle execution lce-1 ended as FAILED: told by the service; "
+        "mend the cause and run `pulumi up` again, which starts a new one"
+    )
+
+
 def test_coming_back_to_an_earlier_declaration_happens_again() -> None:
     """DEPRECATED, AVAILABLE and DEPRECATED again are three changes."""
     service = ServiceInMemory()
