@@ -72,10 +72,12 @@ def ended(run: subprocess.Popen[str]) -> tuple[int, str]:
 
 def test_two_runs_at_once(jobs: Jobs, until: Callable[..., Any]) -> None:
     """The lock holds: the second run is turned away before it changes anything, and the first one's work is kept."""
+    jobs.emulator.faults.add(f"execution hang image={ARN}")
     with jobs.up(jobs.first) as first:
         until(lambda: jobs.objects("locks") and jobs.executions())
         with jobs.up(jobs.second) as second:
             code, told = ended(second)
+        jobs.emulator.faults.clear()
         assert code != 0
         assert "the stack is currently locked by 1 lock(s)" in told
         code, told = ended(first)
