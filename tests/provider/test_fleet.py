@@ -360,7 +360,8 @@ def test_one_whose_time_runs_out_while_the_others_wait_for_the_last_survey(fails
             await asyncio.sleep(0)
         waiting[1].cancel()
         survey.goes_on.set()
-        return await asyncio.gather(*waiting, return_exceptions=True), survey.asked
+        told = asyncio.gather(*waiting, return_exceptions=True)
+        return await asyncio.wait_for(told, 5), survey.asked
 
     (first, cut_off, last), asked = asyncio.run(run())
     assert asked == [["a", "b", "c"], ["a", "b", "c"]]

@@ -564,20 +564,22 @@ def test_what_a_stranger_did_once_more_has_undone_nothing() -> None:
     assert len(service.executions) == 2
 
 
-@pytest.mark.parametrize("known", [True, False])
-def test_another_role_where_the_execution_is_forgotten(known: bool) -> None:
-    """The token is known with another role, but not for what: of the change before, or of nothing that is listed."""
+@pytest.mark.parametrize("listed", [["lce-1", "lce-2"], []])
+def test_another_role_where_the_execution_is_forgotten(listed: list[str]) -> None:
+    """The token is known with another role, but no execution that is listed can be of it: it is carried out again."""
     service = ServiceInMemory(polls=1)
-    before = apply(service, {**DEPRECATE, "state": {"status": "DISABLED"}})
-    after = {"follows": before.client_token, "superseded": "lce-1"}
-    apply(service, **after)
-    # The service does not keep executions for ever.
-    del service.executions["lce-2"]
-    if not known:
-        del service.executions["lce-1"]
-    outcome = apply(service, {**DEPRECATE, "executionRole": "Another"}, **after)
-    assert outcome.outputs()["lifecycle_execution_id"] == "lce-3"
-    assert list(service.executions) == (["lce-1", "lce-3"] if known else ["lce-3"])
+    token = None
+    for state, superseded in (("DEPRECATED", None), ("DISABLED", "lce-1")):
+        token = apply(
+            service, {**DEPRECATE, "state": {"status": state}}, follows=token, superseded=superseded
+        ).client_token
+    apply(service, follows=token, superseded="lce-2")
+    # Of the change before, the service tells no times: what is older than that cannot be told by them.
+    del service.executions["lce-2"]["startTime"]
+    service.executions = {id_: service.executions[id_] for id_ in listed}
+    outcome = apply(service, {**DEPRECATE, "executionRole": "Another"}, follows=token, superseded="lce-2")
+    assert outcome.outputs()["lifecycle_execution_id"] == "lce-4"
+    assert list(service.executions) == [*listed, "lce-4"]
 
 
 @pytest.mark.parametrize("listed", [[], [{"resourceId": "ami-1", "action": {"name": "DISABLE"}}]])
@@ -589,8 +591,9 @@ def test_another_role_adopts_what_does_not_list_its_image_yet(listed: list[dict[
         return look(service, asked, parameters) if "parentResourceId" in parameters else {"resources": listed}
 
     service.list_lifecycle_execution_resources = resources  # type: ignore[method-assign]
-    apply(service, wait=False)
-    assert apply(service, {**DEPRECATE, "executionRole": "Another"}).outputs()["lifecycle_execution_id"] == "lce-1"
+    apply(service, follows="the token before", wait=False)
+    outcome = apply(service, {**DEPRECATE, "executionRole": "Another"}, follows="the token before")
+    assert outcome.outputs()["lifecycle_execution_id"] == "lce-1"
     assert len(service.executions) == 1
 
 
@@ -653,13 +656,12 @@ def test_a_service_that_knows_the_change_before_alone_is_given_up() -> None:
 
 
 def test_an_execution_from_before_the_change_before_answers_for_nothing() -> None:
-    """A token that was used in an earlier life of the resource is passed over."""
+    """Coming back to a token of one's own happens again, though its execution left the image as it is now."""
     service = ServiceInMemory()
     apply(service, client_token="mine")
-    apply(service, {**DEPRECATE, "state": {"status": "DISABLED"}}, client_token="other")
-    apply(service, {**DEPRECATE, "state": {"status": "AVAILABLE"}}, client_token="a stranger's")
+    apply(service, client_token="other", follows="mine", superseded="lce-1")
     outcome = apply(service, client_token="mine", follows="other", superseded="lce-2")
-    assert (outcome.outputs()["lifecycle_execution_id"], outcome.image.state) == ("lce-4", "DEPRECATED")
+    assert outcome.outputs()["lifecycle_execution_id"] == "lce-3"
 
 
 DELETE = {**DEPRECATE, "state": {"status": "DELETED"}}
