@@ -14,15 +14,18 @@ out=$(cd "$1" && pwd)
 work=$(mktemp -d "$out.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
+# Go tells of each module it fetches, over two hundred of them; what goes wrong is not to be lost among these.
+build() { go build -mod=readonly "$@" 2> >(grep -v '^go: downloading ' >&2); }
+
 echo "building pulumi $version from Go modules (about five minutes the first time)"
 cd "$here/pulumi"
-go build -mod=readonly -ldflags "-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=$version" \
+build -ldflags "-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=$version" \
   -o "$work/pulumi" github.com/pulumi/pulumi/pkg/v3/cmd/pulumi
 sdk=$(go list -mod=readonly -m -f '{{.Dir}}' github.com/pulumi/pulumi/sdk/v3)
 
 echo "building its Python language host"
 cd "$here/language-python"
-go build -mod=readonly -ldflags "-s -w" -o "$work/pulumi-language-python" \
+build -ldflags "-s -w" -o "$work/pulumi-language-python" \
   github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python
 install -m 755 "$sdk/python/cmd/pulumi-language-python-exec" "$sdk/python/dist/pulumi-resource-pulumi-python" "$work"
 mv -f "$work"/* "$out"
