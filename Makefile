@@ -27,7 +27,7 @@ demo: setup ## Change an image in a local Image Builder, with pulumi up
 	@$(BIN)/python engine/demo.py
 
 examples: setup ## Run every example with the real pulumi program
-	$(BIN)/python -m pytest tests/examples tests/engine/test_examples.py tests/engine/test_many_stacks.py -n 2
+	$(BIN)/python -m pytest tests/examples tests/engine/test_examples.py tests/engine/test_many_stacks.py -n 4
 
 docs: setup ## Build the site into docs/_build/html, warnings as errors
 	@$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html
@@ -97,5 +97,6 @@ check: setup ## Lint, formatting, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
+# Four at a time on any machine: the tests with the real program wait for executions more than they compute.
 test: check ## Run everything
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 4
