@@ -97,6 +97,6 @@ check: setup ## Lint, formatting, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-# Four at a time on any machine: the tests with the real program wait for executions more than they compute.
+# Four at a time on any machine, shared out anew as they end: the tests with the real program wait more than they compute.
 test: check ## Run everything
-	$(BIN)/python -m pytest -n 4
+	$(BIN)/python -m pytest -n 4 --dist worksteal
