@@ -1,19 +1,65 @@
-"""The service's own model, read from the installed botocore, and what programs declare in the terms of that model."""
+"""Describe what a program can declare, by the model of the installed botocore and our own arguments beside it.
+
+Everything about the service's arguments follows from the input of ``StartResourceStateUpdate``, so that an argument
+that AWS adds is accepted, sent and compared as soon as botocore has it. Our own arguments are described in its terms.
+"""
 
 from __future__ import annotations
 
+import enum
 import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .kinds import ON_DESTROY, Kind
-
 if TYPE_CHECKING:
     from botocore.model import Shape, StructureShape
 
+
+class Kind(enum.Enum):
+    """What is declared; the value is the name of its resource class."""
+
+    SINGLE = "ResourceStateUpdate"
+    FLEET = "FleetStateUpdate"
+    CLEANUP = "ImageCleanup"
+
+
+IMAGE = "resource_arn"
+IMAGES = "resource_arns"
+
+ON_DESTROY = ("retain", "cancel", "restore")
+IN_USE = ("refuse", "wait", "warn", "ignore")
+
+_UPDATE_DEFAULTS = {"wait": True, "on_destroy": "retain", "in_use": "refuse"}
+DEFAULTS: Mapping[Kind, Mapping[str, Any]] = {
+    Kind.SINGLE: _UPDATE_DEFAULTS,
+    Kind.FLEET: _UPDATE_DEFAULTS,
+    # What launches from an image is often destroyed in the same run.
+    Kind.CLEANUP: {"in_use": "wait"},
+}
+"""What our own arguments mean when they are left out; ``max_amis`` left out is no limit."""
+
 _OPERATION = "StartResourceStateUpdate"
+
+_OWN_SHAPES: Mapping[str, Any] = {
+    "Triggers": {"type": "list", "member": {"shape": "Anything"}},
+    # No type of the service: any value that can be compared with another.
+    "Anything": {"type": "any"},
+    "Wait": {"type": "boolean"},
+    "OnDestroy": {"type": "string", "enum": list(ON_DESTROY)},
+    "InUse": {"type": "string", "enum": list(IN_USE)},
+    "MaxAmis": {"type": "integer", "min": 1},
+}
+_OWN_TRIGGERS = {"triggers": {"shape": "Triggers"}}
+_OWN_GUARDS = {"inUse": {"shape": "InUse"}, "maxAmis": {"shape": "MaxAmis"}}
+_OWN_MEMBERS = {**_OWN_TRIGGERS, "wait": {"shape": "Wait"}, "onDestroy": {"shape": "OnDestroy"}, **_OWN_GUARDS}
+
+_SENT_AND_STATE_ONLY = ("executionRole",)
+"""Who carries out a change is no part of what the change is."""
+
+_NOT_OF_A_CLEANUP = ("state", "updateAt")
+"""A clean-up always deletes, and when it is destroyed."""
 
 
 @dataclass(frozen=True)
@@ -23,14 +69,16 @@ class Partition:
     Args:
         id: as ``aws-cn``.
         region_pattern: what the names of its regions look like.
+        regions: those that botocore lists, without its entries for global services.
     """
 
     id: str
     region_pattern: re.Pattern[str]
+    regions: tuple[str, ...] = ()
 
 
 class Model:
-    """What is asked of the service, and what programs declare.
+    """The service's request, and what programs declare.
 
     Args:
         service: botocore's description of the service, as in its ``service-2.json``.
@@ -42,9 +90,7 @@ class Model:
 
         shapes = {**service["shapes"], **_declarations(service)}
         self._service = ServiceModel({**service, "shapes": shapes}, "imagebuilder")
-        self.partitions = tuple(
-            Partition(partition["id"], re.compile(partition["regionRegex"])) for partition in partitions["partitions"]
-        )
+        self.partitions = tuple(map(_partition, partitions["partitions"]))
 
     @property
     def request(self) -> StructureShape:
@@ -52,13 +98,19 @@ class Model:
         return self._service.operation_model(_OPERATION).input_shape
 
     def declaration(self, kind: Kind) -> StructureShape:
-        """The arguments of a kind as one structure."""
+        """Return the arguments of a kind as one structure."""
         return self._service.shape_for(kind.value)
+
+    @functools.cached_property
+    def update_fields(self) -> frozenset[str]:
+        """The arguments whose change runs a state update again: those of the service's request, and ``triggers``."""
+        sent = {name for name, (api_name, _) in members(self.request).items() if api_name not in _SENT_AND_STATE_ONLY}
+        return frozenset(sent - {IMAGE} | {*_OWN_TRIGGERS})
 
 
 @functools.cache
 def installed() -> Model:
-    """The model of the installed botocore; read once."""
+    """Return the model of the installed botocore; it is read once."""
     from botocore.loaders import create_loader
 
     loader = create_loader()
@@ -66,42 +118,44 @@ def installed() -> Model:
 
 
 def members(shape: StructureShape) -> dict[str, tuple[str, Shape]]:
-    """The members of a structure: from the name in Python to the name in the API and the shape."""
+    """Return the members of a structure: from the name in Python to the name in the API and the shape."""
     import botocore
 
     return {botocore.xform_name(name): (name, inner) for name, inner in shape.members.items()}
 
 
+def _partition(description: Mapping[str, Any]) -> Partition:
+    # Without Unicode's letters and digits, which no region has.
+    pattern = re.compile(description["regionRegex"], re.ASCII)
+    return Partition(description["id"], pattern, tuple(filter(pattern.fullmatch, description.get("regions", ()))))
+
+
 def _declarations(service: Mapping[str, Any]) -> dict[str, Any]:
-    """A shape for each kind, in the model's own terms: then one walk checks the whole of a declaration.
+    """Return a shape for each kind, in the model's own terms, so that one validator checks a whole declaration.
 
     They are made of the operation's input. Tokens that make a request idempotent are required of the provider, not of
-    programs; ``state`` is written without the structure around it, and never left out.
+    programs; ``state`` is written without the structure around it.
     """
     shapes = service["shapes"]
-    asked = shapes[service["operations"][_OPERATION]["input"]["shape"]]
-    image = asked["members"]["resourceArn"]
-    given = {**asked["members"], "state": shapes[asked["members"]["state"]["shape"]]["members"]["status"]}
-    tokens = {name for name, reference in given.items() if _makes_idempotent(reference, shapes)}
-    required = [name for name in asked["required"] if name not in tokens]
-    own = {"triggers": {"shape": "Triggers"}, "wait": {"shape": "Wait"}, "onDestroy": {"shape": "OnDestroy"}}
-
-    single = {**given, **own}
-    fleet = {("resourceArns" if name == "resourceArn" else name): value for name, value in single.items()}
-    cleanup = {name: given[name] for name in ("resourceArn", "executionRole", "includeResources", "exclusionRules")}
+    sent = shapes[service["operations"][_OPERATION]["input"]["shape"]]
+    tokens = {name for name, reference in sent["members"].items() if _makes_idempotent(reference, shapes)}
+    required = [name for name in sent["required"] if name not in tokens]
+    single = {
+        **sent["members"],
+        "state": shapes[sent["members"]["state"]["shape"]]["members"]["status"],
+        **_OWN_MEMBERS,
+    }
+    fleet = {("resourceArns" if name == "resourceArn" else name): member for name, member in single.items()}
+    cleanup = {name: member for name, member in sent["members"].items() if name not in (*_NOT_OF_A_CLEANUP, *tokens)}
     return {
-        Kind.SINGLE.value: _structure({**single}, required),
+        Kind.SINGLE.value: _structure(single, required),
         Kind.FLEET.value: _structure(
             {**fleet, "resourceArns": {"shape": "ResourceArns"}},
             ["resourceArns" if name == "resourceArn" else name for name in required],
         ),
-        Kind.CLEANUP.value: _structure(cleanup, ["resourceArn", "executionRole"]),
-        "ResourceArns": {"type": "list", "member": image},
-        "Triggers": {"type": "list", "member": {"shape": "Anything"}},
-        # No type of the service's: any value that can be compared with another.
-        "Anything": {"type": "any"},
-        "Wait": {"type": "boolean"},
-        "OnDestroy": {"type": "string", "enum": list(ON_DESTROY)},
+        Kind.CLEANUP.value: _structure({**cleanup, **_OWN_GUARDS}, ["resourceArn", "executionRole"]),
+        "ResourceArns": {"type": "list", "member": sent["members"]["resourceArn"]},
+        **_OWN_SHAPES,
     }
 
 
