@@ -12,8 +12,7 @@ from typing import Any, TypeVar
 
 from botocore.session import get_session
 
-from ..aws import Service
-from ..aws.service import answered_at
+from ..aws import Service, answered_at
 from ..durations import format_elapsed, parse_age
 from ..errors import ImageBuilderError, PermanentError, TimedOut
 from ..validation import ImageArn, times

@@ -18,6 +18,8 @@ _DYNAMIC_PACKAGE = "pulumi-python"
 _AWS_PACKAGES = ("aws", "aws-native", "imagebuilder")
 """Packages whose providers stand for an AWS account and region."""
 
+_LEAVE_OUT = "leave the provider out"
+
 
 class ImageBuilderResource(pulumi.dynamic.Resource):
     """The base of our resources: converts arguments to inputs, and refuses providers that would be passed over.
@@ -53,12 +55,28 @@ class ImageBuilderResource(pulumi.dynamic.Resource):
         Raises:
             pulumi.RunError: There is an explicit provider of another package.
         """
-        if opts is not None:
-            _refuse_explicit_provider(f'{type(self).__name__} "{resource_name}"', opts)
+        name = f'{type(self).__name__} "{resource_name}"'
+        for found, origin, way_out in _explicit_providers(opts or pulumi.ResourceOptions()):
+            raise _refusal(name, found, origin, way_out)
         inputs = {name: to_wire_value(value) for name, value in arguments.items()}
-        super().__init__(
-            provider, resource_name, {**dict.fromkeys(outputs), **inputs, **provider_metadata(inputs)}, opts
-        )
+        # What the engine does not tell a dynamic provider. No input may be made from an Output of `opts.parent`: it
+        # would depend on all children of a component, and so on this resource itself.
+        metadata = {
+            "__secrets": pulumi.Output.from_input(self._secret_inputs(name, inputs)),
+            "__dry_run": pulumi.runtime.is_dry_run(),
+        }
+        super().__init__(provider, resource_name, {**dict.fromkeys(outputs), **inputs, **metadata}, opts)
+
+    async def _secret_inputs(self, name: str, inputs: Mapping[str, Any]) -> list[str] | None:
+        """Return the names of the inputs with secret values, or refuse to register the resource."""
+        # Awaited at the registration: a transformation may have set a provider since the constructor looked.
+        for found in _aws_providers(self):
+            raise _refusal(name, found, ", set by a transformation,", _LEAVE_OUT)
+        return [
+            name
+            for name, value in inputs.items()
+            if any(_outputs(value)) and await pulumi.Output.from_input(value).is_secret()
+        ] or None
 
 
 def to_wire_value(value: Any) -> Any:
@@ -91,29 +109,6 @@ def to_wire_value(value: Any) -> Any:
     return validation.unserializable(type(value).__name__)
 
 
-def provider_metadata(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return, as inputs that Pulumi does not display, what the engine does not tell a dynamic provider.
-
-    No input may be made from an Output of ``opts.parent``: it would depend on all children of a component, and so on
-    the resource itself.
-
-    Args:
-        inputs: the arguments as inputs.
-    """
-    return {
-        "__secrets": pulumi.Output.from_input(_secret_inputs(inputs)) if any(_outputs(inputs)) else None,
-        "__dry_run": pulumi.runtime.is_dry_run(),
-    }
-
-
-async def _secret_inputs(inputs: Mapping[str, Any]) -> list[str] | None:
-    return [
-        name
-        for name, value in inputs.items()
-        if any(_outputs(value)) and await pulumi.Output.from_input(value).is_secret()
-    ] or None
-
-
 def _outputs(value: Any) -> Iterator[pulumi.Output[Any]]:
     """Yield all Outputs anywhere inside a value."""
     if isinstance(value, pulumi.Output):
@@ -126,33 +121,36 @@ def _outputs(value: Any) -> Iterator[pulumi.Output[Any]]:
             yield from _outputs(item)
 
 
-def _refuse_explicit_provider(resource: str, opts: pulumi.ResourceOptions) -> None:
-    """Refuse what the SDK passes over in silence: calls would go to the account of the stack's own configuration.
+def _explicit_providers(opts: pulumi.ResourceOptions) -> Iterator[tuple[pulumi.ProviderResource, str, str]]:
+    """Yield the providers to refuse, each with where it comes from and what to do without it.
 
     A provider of AWS counts wherever it comes from, one of any other package only if it is meant for this very
     resource: a component may have a provider for Kubernetes beside ours.
     """
-    for provider, origin, way_out in _explicit_providers(opts):
-        raise pulumi.RunError(
-            f'{resource}: provider "{provider.pulumi_resource_name}" of package {provider.package}{origin} cannot be '
-            "used by a dynamic resource, which has its credentials and region from the stack's `aws:*` configuration; "
-            f"use the same class of pulumi_imagebuilder.native with a provider of its own, or {way_out}"
-        )
-
-
-def _explicit_providers(opts: pulumi.ResourceOptions) -> Iterator[tuple[pulumi.ProviderResource, str, str]]:
-    """Yield the providers to refuse, each with where it comes from and what to do without it."""
-    leave_out = "set `aws:*` and leave the provider out"
     if opts.provider is not None and opts.provider.package != _DYNAMIC_PACKAGE:
-        yield opts.provider, "", leave_out
+        yield opts.provider, "", _LEAVE_OUT
     providers = opts.providers or ()
     for provider in providers.values() if isinstance(providers, Mapping) else providers:
         if provider.package in _AWS_PACKAGES:
-            yield provider, "", leave_out
+            yield provider, "", _LEAVE_OUT
     if opts.parent is not None:
-        for package in _AWS_PACKAGES:
-            # Parents hand on to their children what they have inherited themselves.
-            inherited = opts.parent.get_provider(f"{package}:index:Provider")
-            if inherited is not None:
-                origin = f', inherited from "{opts.parent.pulumi_resource_name}",'
-                yield inherited, origin, "set `aws:*` and declare the resource outside of it"
+        origin = f', inherited from "{opts.parent.pulumi_resource_name}",'
+        for provider in _aws_providers(opts.parent):
+            yield provider, origin, "declare the resource outside of it"
+
+
+def _aws_providers(resource: pulumi.Resource) -> Iterator[pulumi.ProviderResource]:
+    """Yield the providers of AWS that a resource hands on to its children, inherited ones too."""
+    for package in _AWS_PACKAGES:
+        provider = resource.get_provider(f"{package}:index:Provider")
+        if provider is not None:
+            yield provider
+
+
+def _refusal(resource: str, provider: pulumi.ProviderResource, origin: str, way_out: str) -> pulumi.RunError:
+    """Return the error for a provider that the SDK would pass over in silence, so that calls go to another account."""
+    return pulumi.RunError(
+        f'{resource}: provider "{provider.pulumi_resource_name}" of package {provider.package}{origin} cannot be '
+        "used by a dynamic resource, which has its credentials and region from the stack's `aws:*` configuration; "
+        f"use the same class of pulumi_imagebuilder.native with a provider of its own, or set `aws:*` and {way_out}"
+    )

@@ -119,7 +119,7 @@ def get_image_build_versions(
     Raises:
         pulumi.RunError: an argument is not valid, the service refused, or it did not answer in time. One line.
     """
-    arguments = {
+    arguments: dict[str, Any] = {
         "image": image,
         "states": states,
         "older_than": older_than,
@@ -190,7 +190,8 @@ def get_image_references_output(
     resource_arns: pulumi.Input[Sequence[pulumi.Input[str]]],
 ) -> pulumi.Output[list[ImageReferences]]:
     """:func:`get_image_references` for inputs: asks once they are known."""
-    return pulumi.Output.from_input({"arns": resource_arns}).apply(lambda known: get_image_references(known["arns"]))
+    arguments: pulumi.Input[dict[str, Any]] = {"resource_arns": resource_arns}
+    return pulumi.Output.from_input(arguments).apply(lambda known: get_image_references(**known))
 
 
 def invoke_listing(
