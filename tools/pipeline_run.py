@@ -7,7 +7,8 @@ import tempfile
 from pathlib import Path
 
 import yaml
-from workspace import ROOT, Workspace, emulator
+
+from tools.workspace import ROOT, Workspace, emulator
 
 SEED = ROOT / "examples" / "quickstart" / "seed.yaml"
 

@@ -1,4 +1,4 @@
-module github.com/pulumi-imagebuilder/engine/language-python
+module github.com/pulumi-imagebuilder/tools/engine/language-python
 
 go 1.25
 

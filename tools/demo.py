@@ -10,7 +10,8 @@ from typing import Any
 
 import boto3
 import yaml
-from workspace import ROOT, Workspace, emulator
+
+from tools.workspace import ROOT, Workspace, emulator
 
 SEED = ROOT / "examples" / "quickstart" / "seed.yaml"
 

@@ -8,11 +8,12 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from browser import chromium
 from imagebuilder_emulator.emulator import Emulator
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
-from workspace import ROOT, Workspace
+
+from tools.browser import chromium
+from tools.workspace import ROOT, Workspace
 
 PICTURE = ROOT / "docs" / "images" / "console.png"
 ARN = "arn:aws:imagebuilder:us-east-1:123456789012:image/{}/1"
