@@ -17,7 +17,7 @@ from typing import Any
 
 import botocore.session
 
-from .clock import duration
+from .clock import parse_duration
 from .selection import OPTIONS as _SELECTION
 from .selection import Selection, selection
 from .shapes import service_model
@@ -68,14 +68,14 @@ class Fault:
     hits: int = 0
     lifted: threading.Event = field(default_factory=threading.Event)
 
-    def strikes(self) -> bool:
+    def count_and_match(self) -> bool:
         """Count a call; whether the fault strikes it. Not thread-safe: `Faults` holds its lock."""
         self.calls += 1
         struck = self.selects(self.calls)
         self.hits += struck
         return struck
 
-    def concerns(self, **names: str) -> bool:
+    def matches_names(self, **names: str) -> bool:
         """Whether all that ``where`` asks for is met by these names."""
         return all(fnmatchcase(names.get(key, ""), pattern) for key, pattern in self.where.items())
 
@@ -132,7 +132,7 @@ def _of_requests(text: str, target: str, kind: str, options: dict[str, str]) -> 
     if kind in {"drop-request", "drop-answer"}:
         return make(kind=kind)
     if name in _WAITS and has_value:
-        return make(kind=name, seconds=duration(value).total_seconds())
+        return make(kind=name, seconds=parse_duration(value).total_seconds())
     if name == "error" and has_value:
         if service != "imagebuilder":
             raise ValueError("error=CODE is for operations of Image Builder")
@@ -229,13 +229,15 @@ class Faults:
             for number, fault in self.all().items()
         ]
 
-    def strike(self, service: str, operation: str) -> list[Fault]:
+    def match(self, service: str, operation: str) -> list[Fault]:
         """Count a request; the faults that strike it, in the order they were set."""
         with self._lock:
             return [
                 fault
                 for fault in self._faults.values()
-                if fnmatchcase(service, fault.service) and fnmatchcase(operation, fault.operation) and fault.strikes()
+                if fnmatchcase(service, fault.service)
+                and fnmatchcase(operation, fault.operation)
+                and fault.count_and_match()
             ]
 
     def resource_failure(self, resource: str, *, image: str = "", region: str = "") -> str | None:
@@ -250,12 +252,12 @@ class Faults:
             for fault in self._faults.values():
                 if (
                     fault.kind == "fail"
-                    and fault.concerns(resource=resource, image=image, region=region)
-                    and fault.strikes()
+                    and fault.matches_names(resource=resource, image=image, region=region)
+                    and fault.count_and_match()
                 ):
                     return fault.reason
         return None
 
     def hangs(self, image_arn: str) -> bool:
         """Whether executions of an image make no progress."""
-        return any(fault.kind == "hang" and fault.concerns(image=image_arn) for fault in self.all().values())
+        return any(fault.kind == "hang" and fault.matches_names(image=image_arn) for fault in self.all().values())

@@ -10,9 +10,9 @@ from typing import Any
 
 import yaml
 
-from . import effects, roles
+from . import moto_backends, roles
+from .entities import Container, Image
 from .models import DEFAULT_ACCOUNT, ImageBuilderBackend
-from .records import Container, Image
 from .shapes import service_model
 
 _IMAGE_KEYS = {"arn", "type", "state", "date_created", "amis", "containers", "tags", "platform", "os_version"}
@@ -24,7 +24,7 @@ class SeedError(ValueError):
     """A seed that cannot be read; the text says where and why."""
 
 
-def load(path: Path) -> Mapping[str, Any]:
+def read_seed(path: Path) -> Mapping[str, Any]:
     """Read a seed file.
 
     Raises:
@@ -38,7 +38,7 @@ def load(path: Path) -> Mapping[str, Any]:
         raise SeedError(f"{path} is neither YAML nor JSON: {' '.join(str(error).split())}") from None
 
 
-def plant(seed: Mapping[str, Any], backend: ImageBuilderBackend) -> None:
+def load_seed(seed: Mapping[str, Any], backend: ImageBuilderBackend) -> None:
     """Create what a seed names.
 
     Raises:
@@ -46,13 +46,13 @@ def plant(seed: Mapping[str, Any], backend: ImageBuilderBackend) -> None:
     """
     _object(seed, "the seed", {"roles", "images"})
     for role in _list(seed, "roles", ""):
-        _plant_role(str(role))
+        _create_role(str(role))
     for place, entry in enumerate(_list(seed, "images", "")):
         where = f"images[{place}]"
-        _plant_image(_object(entry, where, _IMAGE_KEYS), where, backend)
+        _add_image(_object(entry, where, _IMAGE_KEYS), where, backend)
 
 
-def _plant_image(entry: Mapping[str, Any], where: str, backend: ImageBuilderBackend) -> None:
+def _add_image(entry: Mapping[str, Any], where: str, backend: ImageBuilderBackend) -> None:
     arn = str(entry.get("arn"))
     model = service_model()
     if not re.fullmatch(model.shape_for("ImageBuildVersionArn").metadata["pattern"], arn):
@@ -80,14 +80,14 @@ def _plant_image(entry: Mapping[str, Any], where: str, backend: ImageBuilderBack
                 str(container.get("repository", image.name)),
                 str(container.get("tag", f"{image.version}-{image.build}")),
             )
-            effects.push_container(pushed)
+            moto_backends.push_container(pushed)
             image.containers.append(pushed)
     else:
         for place, ami in enumerate(_list(entry, "amis", f"{where}.")):
             spot = f"{where}.amis[{place}]"
             _object(ami, spot, _AMI_KEYS)
             image.amis.append(
-                effects.register_ami(
+                moto_backends.register_ami(
                     _region(ami, image, spot),
                     _account(ami.get("account", image.account), f"{spot}.account"),
                     name=image.label,
@@ -105,7 +105,7 @@ def _plant_image(entry: Mapping[str, Any], where: str, backend: ImageBuilderBack
     backend.add_image(image)
 
 
-def _plant_role(role: str) -> None:
+def _create_role(role: str) -> None:
     """By its name, or by its ARN in another account."""
     found = re.fullmatch(r"arn:aws[a-z-]*:iam::(\d{12}):role(/|/.+/)([^/]+)", role)
     if found:
@@ -138,7 +138,7 @@ def _account(value: Any, where: str) -> str:
 
 def _region(entry: Mapping[str, Any], image: Image, where: str) -> str:
     region = str(entry.get("region", image.region))
-    if not effects.knows_region(region, DEFAULT_ACCOUNT):
+    if not moto_backends.region_exists(region, DEFAULT_ACCOUNT):
         raise SeedError(f"{where}.region: {region!r} is not a Region of AWS")
     return region
 

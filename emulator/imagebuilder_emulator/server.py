@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-# moto's own AMIs are not this machine's business, and cost seconds.
-os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
-
-from moto.moto_server.werkzeug_app import (
-    DomainDispatcherApplication,
-    create_backend_app,
-)
-
-from .models import ImageBuilderBackend
+from .environment import Environment
+from .moto_backends import create_application
 from .responses import ImageBuilderResponse
 from .urls import SERVICE, route, service_of
 
@@ -25,7 +16,7 @@ if TYPE_CHECKING:
 _HOSTS = {"127.0.0.1", "localhost", "[::1]"}
 
 
-class Entrance:
+class LocalOnlyRouter:
     """Tells AWS requests from those to the control side, and turns away what does not come from this machine.
 
     Args:
@@ -58,19 +49,17 @@ class Application:
     """The services as a WSGI application.
 
     Args:
-        backend: Image Builder's state.
+        environment: the services' state.
     """
 
-    def __init__(self, backend: ImageBuilderBackend) -> None:
-        self.backend = backend
-        # moto is not thread-safe, and neither are the models: one request at a time.
-        self.lock = threading.RLock()
-        self._moto = DomainDispatcherApplication(create_backend_app)
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._moto = create_application()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request of any service, after whatever was due by now has been carried out."""
-        with self.lock:
-            self.backend.advance()
+        with self._environment.lock:
+            self._environment.backend.advance()
             signed = service_of(environ.get("HTTP_AUTHORIZATION", ""))
             if signed and signed[0] == SERVICE:
                 return self._image_builder(environ, start_response, signed[1])
@@ -81,7 +70,7 @@ class Application:
         length = int(environ.get("CONTENT_LENGTH") or 0)
         body = environ["wsgi.input"].read(length) if length else b""
         operation, in_path = route(environ["REQUEST_METHOD"], environ["PATH_INFO"])
-        status, headers, answer = ImageBuilderResponse(self.backend, region).dispatch(
+        status, headers, answer = ImageBuilderResponse(self._environment.backend, region).dispatch(
             operation, environ.get("QUERY_STRING", ""), body, in_path
         )
         headers["Content-Length"] = str(len(answer))

@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 from imagebuilder_emulator.clock import Clock
 from imagebuilder_emulator.faults import Faults
-from imagebuilder_emulator.gate import Gate
+from imagebuilder_emulator.faults_middleware import FaultMiddleware
 from imagebuilder_emulator.requestlog import RequestLog
 from werkzeug.serving import make_server
 
@@ -27,7 +27,9 @@ class Behind:
 
     def __init__(self) -> None:
         self.faults, self.log, self.clock, self.work = Faults(), RequestLog(), Clock(), 0
-        self.server = make_server("127.0.0.1", 0, Gate(self.answer, self.faults, self.log, self.clock), threaded=True)
+        self.server = make_server(
+            "127.0.0.1", 0, FaultMiddleware(self.answer, self.faults, self.log, self.clock), threaded=True
+        )
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
         self.thread.start()
 

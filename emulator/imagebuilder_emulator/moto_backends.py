@@ -1,25 +1,37 @@
-"""What executions do to moto's EC2 and ECR."""
+"""All that is taken from moto: its backends of EC2, ECR and IAM, its WSGI application and its request handler.
+
+moto promises none of these classes; its next version is tried here and nowhere else.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
-from datetime import datetime, timedelta, timezone
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timezone
 from typing import Any
+
+# moto's own AMIs are of no use here, and cost seconds.
+os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.amis import Ami as MotoAmi
+from moto.ec2.models.elastic_block_store import Snapshot
 from moto.ec2.utils import random_ami_id
 from moto.ecr.models import ecr_backends
+from moto.iam.models import iam_backends
 from moto.moto_api._internal.models import moto_api_backend
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 
-from .records import Ami, Container
+from .entities import Ami, Container
 
-_UNIT_DAYS = {"DAYS": 1, "WEEKS": 7, "MONTHS": 30, "YEARS": 365}
+__all__ = ["MotoRequestHandler"]
 
 
-class EffectFailed(Exception):
-    """A resource could not be changed; the text is the reason that the execution lists."""
+def create_application() -> Any:
+    """Return moto's WSGI application: every service that it has."""
+    return DomainDispatcherApplication(create_backend_app)
 
 
 class DistributedAmi(MotoAmi):
@@ -87,19 +99,19 @@ def register_ami(
     ami.more_snapshots = tuple(extra)
     ami.launch_permissions += [{"UserId": user} for user in shared_accounts or []]
     if last_launched:
-        ami.last_launched_time = _iso(last_launched)
+        ami.last_launched_time = format_time(last_launched)
     backend.amis[ami.id] = ami
     return Ami(ami.id, region, account)
 
 
-def knows_region(name: str, account: str) -> bool:
+def region_exists(name: str, account: str) -> bool:
     """Whether EC2 has a region of this name."""
     return name in ec2_backends[account].regions
 
 
 def push_container(container: Container) -> None:
     """Put a container image into moto's ECR, with its repository where that is missing, unless it is there already."""
-    if is_there(container):
+    if container_exists(container):
         return
     backend = ecr_backends[container.account][container.region]
     if container.repository not in backend.repositories:
@@ -113,14 +125,14 @@ def push_container(container: Container) -> None:
     backend.put_image(container.repository, json.dumps(manifest), container.tag)
 
 
-def find(ami: Ami) -> Any:
+def find_ami(ami: Ami) -> Any:
     """An AMI as moto's EC2 has it; None for one that is gone."""
     return ec2_backends[ami.account][ami.region].amis.get(ami.id)
 
 
 def ami_snapshots(ami: Ami) -> list[str]:
     """The ids of an AMI's snapshots; none for an AMI that is gone."""
-    found = find(ami)
+    found = find_ami(ami)
     return [mapping["Ebs"]["SnapshotId"] for mapping in found.block_device_mappings] if found else []
 
 
@@ -129,7 +141,7 @@ def ami_tags(found: Any) -> dict[str, str]:
     return {tag["key"]: tag["value"] for tag in found.get_tags()}
 
 
-class Snapshots:
+class SnapshotIndex:
     """The snapshots that EC2 has of AMIs, those of deregistered ones too: each region is looked through once."""
 
     def __init__(self) -> None:
@@ -146,71 +158,7 @@ class Snapshots:
         return self._regions[place].get(ami.id, [])
 
 
-def excluded(ami: Ami, rules: dict[str, Any], now: datetime) -> str | None:
-    """Why an AMI is left out by the exclusion rules; None when it takes part."""
-    found = find(ami)
-    if found is None:
-        return None
-    if rules.get("isPublic") and found.is_public:
-        return "The AMI is public"
-    if ami.region in rules.get("regions", []):
-        return f"The AMI is in the excluded Region {ami.region}"
-    users = {permission.get("UserId") for permission in found.launch_permissions}
-    for account in rules.get("sharedAccounts", []):
-        if account in users:
-            return f"The AMI is shared with the excluded account {account}"
-    launched, within = getattr(found, "last_launched_time", None), rules.get("lastLaunched")
-    if launched and within:
-        limit = timedelta(days=within["value"] * _UNIT_DAYS[within["unit"]])
-        if now - datetime.fromisoformat(launched.replace("Z", "+00:00")) <= limit:
-            return f"The AMI was launched within the last {within['value']} {within['unit'].lower()}"
-    tags = ami_tags(found)
-    for key, value in rules.get("tagMap", {}).items():
-        if tags.get(key) == value:
-            return f"The AMI carries the excluded tag {key}={value}"
-    return None
-
-
-def set_deprecation(ami: Ami, at: datetime | None) -> None:
-    """Set, or take back, the time at which EC2 deprecates an AMI."""
-    _existing(ami).deprecation_time = _iso(at) if at else None
-
-
-def change_ami(ami: Ami, target: str, now: datetime) -> None:
-    """Deprecate, disable, restore or deregister an AMI.
-
-    Raises:
-        EffectFailed: the AMI is not there; for a deletion that is no failure.
-    """
-    backend = ec2_backends[ami.account][ami.region]
-    if target == "DELETED":
-        if ami.id in backend.amis:
-            backend.deregister_image(ami.id)
-        return
-    found = _existing(ami)
-    if target == "DEPRECATED":
-        found.deprecation_time = found.deprecation_time or _iso(now)
-    elif target == "DISABLED":
-        found.state = "disabled"
-        # A disabled AMI is private: accounts it was shared with lose it, and restoring does not share it again.
-        found.launch_permissions = []
-    else:
-        found.state, found.deprecation_time = "available", None
-
-
-def delete_snapshot(ami: Ami, snapshot_id: str) -> None:
-    """Delete a snapshot; one that is gone is no failure.
-
-    Raises:
-        EffectFailed: its AMI is still registered.
-    """
-    backend = ec2_backends[ami.account][ami.region]
-    if ami.id in backend.amis:
-        raise EffectFailed(f"The snapshot {snapshot_id} is in use by the AMI {ami.id}")
-    backend.snapshots.pop(snapshot_id, None)
-
-
-def is_there(container: Container) -> bool:
+def container_exists(container: Container) -> bool:
     """Whether a container image is still in its repository."""
     repositories = ecr_backends[container.account][container.region].repositories
     found = repositories.get(container.repository)
@@ -224,12 +172,96 @@ def delete_container(container: Container) -> None:
         backend.batch_delete_image(container.repository, image_ids=[{"imageTag": container.tag}])
 
 
-def _existing(ami: Ami) -> Any:
-    found = find(ami)
-    if found is None:
-        raise EffectFailed(f"The AMI {ami.id} does not exist")
-    return found
+def deregister_ami(ami: Ami) -> None:
+    """Deregister an AMI; one that is gone is left alone."""
+    backend = ec2_backends[ami.account][ami.region]
+    if ami.id in backend.amis:
+        backend.deregister_image(ami.id)
 
 
-def _iso(at: datetime) -> str:
+def remove_snapshot(ami: Ami, snapshot_id: str) -> None:
+    """Remove a snapshot from the account and region of its AMI; one that is gone is left alone."""
+    ec2_backends[ami.account][ami.region].snapshots.pop(snapshot_id, None)
+
+
+def restore_ami(ami: Ami, *, name: str, created: datetime, snapshots: list[str]) -> DistributedAmi:
+    """Register an AMI again, with snapshots that `restore_snapshot` has put there.
+
+    Args:
+        ami: id, region and account.
+        name: its name.
+        created: when it was created.
+        snapshots: ids of its snapshots; one that EC2 does not have was deleted, and the AMI still names it.
+    """
+    backend = ec2_backends[ami.account][ami.region]
+    register_ami(ami.region, ami.account, name=name, ami_id=ami.id, created=created)
+    found: Any = backend.amis[ami.id]
+    backend.snapshots.pop(found.ebs_snapshot.id)
+    found.ebs_snapshot, *more = [
+        backend.snapshots.get(each) or _snapshot(backend, each, "deleted", None) for each in snapshots
+    ]
+    found.more_snapshots = tuple(more)
+    restored: DistributedAmi = found
+    return restored
+
+
+def set_ami_tags(ami: Ami, tags: dict[str, str]) -> None:
+    """Replace the tags of an AMI."""
+    ec2_backends[ami.account][ami.region].tags[ami.id] = dict(tags)
+
+
+def list_ami_snapshots() -> Iterator[tuple[str, str, Any]]:
+    """Yield account, region and snapshot of each snapshot that was made for an AMI."""
+    for account in sorted(set(ec2_backends)):
+        # EC2 is not asked for regions that nothing was put into.
+        for region, backend in ec2_backends[account].items():
+            for snapshot in backend.snapshots.values():
+                if snapshot.from_ami:
+                    yield account, region, snapshot
+
+
+def restore_snapshot(account: str, region: str, snapshot_id: str, description: str, from_ami: str | None) -> None:
+    """Put a snapshot there, unless it is there."""
+    backend = ec2_backends[account][region]
+    if snapshot_id not in backend.snapshots:
+        backend.snapshots[snapshot_id] = _snapshot(backend, snapshot_id, description, from_ami)
+
+
+def _snapshot(backend: Any, snapshot_id: str, description: str, from_ami: str | None) -> Any:
+    volume = backend.create_volume(size=15, zone_name=f"{backend.region_name}a")
+    backend.delete_volume(volume.id)
+    return Snapshot(backend, snapshot_id, volume, description, owner_id=backend.account_id, from_ami=from_ami)
+
+
+def find_role(name: str, account: str) -> Any:
+    """Return a role as moto's IAM has it; None where there is none of this name."""
+    return next((role for role in iam_backends[account]["aws"].roles.values() if role.name == name), None)
+
+
+def list_roles(account: str) -> Iterable[Any]:
+    """Return the roles of an account as moto's IAM has them."""
+    roles: Iterable[Any] = iam_backends[account]["aws"].roles.values()
+    return roles
+
+
+def iam_accounts() -> set[str]:
+    """Return the accounts that IAM was asked for."""
+    return set(iam_backends)
+
+
+def create_role(name: str, account: str, *, path: str, trust: str) -> None:
+    """Create a role, unless one of this name is there.
+
+    Args:
+        name: its name.
+        account: the account it is in.
+        path: IAM's path.
+        trust: its trust policy as JSON.
+    """
+    if find_role(name, account) is None:
+        iam_backends[account]["aws"].create_role(name, trust, path, None, "", [], "3600")
+
+
+def format_time(at: datetime) -> str:
+    """Return a time as EC2 writes it, with milliseconds."""
     return at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")

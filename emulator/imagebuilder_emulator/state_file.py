@@ -16,13 +16,10 @@ from urllib.parse import unquote
 
 import cattrs
 from cattrs.preconf.json import make_converter
-from moto.ec2.models import ec2_backends
-from moto.ec2.models.elastic_block_store import Snapshot
-from moto.iam.models import iam_backends
 
-from . import effects, roles
+from . import moto_backends, roles
+from .entities import Ami, Container, Execution, Image
 from .models import ImageBuilderBackend
-from .records import Ami, Container, Execution, Image
 
 FORMAT = 1
 """Grows when a document of before can no longer be read."""
@@ -99,7 +96,7 @@ _converter = make_converter(forbid_extra_keys=True, detailed_validation=False)
 
 def save(backend: ImageBuilderBackend) -> dict[str, Any]:
     """The state as a JSON document."""
-    accounts = {image.account for image in backend.images.values()} | set(iam_backends)
+    accounts = {image.account for image in backend.images.values()} | moto_backends.iam_accounts()
     state = State(
         format=FORMAT,
         clock_offset_seconds=backend.clock.offset.total_seconds(),
@@ -107,12 +104,15 @@ def save(backend: ImageBuilderBackend) -> dict[str, Any]:
         executions=list(backend.executions.values()),
         tokens=[SavedToken(*key, request, dict(answer)) for key, (request, answer) in backend.tokens.items()],
         amis=[saved for ami in sorted(_amis(backend), key=lambda each: each.id) for saved in _saved_ami(ami)],
-        snapshots=[saved for account in sorted(set(ec2_backends)) for saved in _saved_snapshots(account)],
-        containers=sorted(filter(effects.is_there, _containers(backend)), key=lambda each: each.uri),
+        snapshots=[
+            SavedSnapshot(snapshot.id, region, account, snapshot.from_ami, snapshot.description)
+            for account, region, snapshot in moto_backends.list_ami_snapshots()
+        ],
+        containers=sorted(filter(moto_backends.container_exists, _containers(backend)), key=lambda each: each.uri),
         roles=[
             SavedRole(account, role.name, role.path, _document(role.assume_role_policy_document))
             for account in sorted(accounts)
-            for role in iam_backends[account]["aws"].roles.values()
+            for role in moto_backends.list_roles(account)
         ],
     )
     document: dict[str, Any] = _converter.unstructure(state)
@@ -135,11 +135,13 @@ def load(document: Mapping[str, Any], backend: ImageBuilderBackend) -> None:
     for role in state.roles:
         roles.create(role.name, role.account, path=role.path, trust=role.trust)
     for snapshot in state.snapshots:
-        _restore_snapshot(snapshot)
+        moto_backends.restore_snapshot(
+            snapshot.account, snapshot.region, snapshot.id, snapshot.description, snapshot.from_ami
+        )
     for ami in state.amis:
         _restore_ami(ami)
     for container in state.containers:
-        effects.push_container(container)
+        moto_backends.push_container(container)
     for image in state.images:
         backend.add_image(image)
     for execution in state.executions:
@@ -166,57 +168,26 @@ def _touched(backend: ImageBuilderBackend) -> Iterator[Ami | Container]:
 
 def _saved_ami(ami: Ami) -> Iterator[SavedAmi]:
     """The AMI, if EC2 still has it."""
-    found = effects.find(ami)
-    if isinstance(found, effects.DistributedAmi):
+    found = moto_backends.find_ami(ami)
+    if isinstance(found, moto_backends.DistributedAmi):
         yield SavedAmi(
             ami,
             name=found.name or "",
             created=found.creation_date,
             state=found.state,
             launch_permissions=list(found.launch_permissions),
-            tags=effects.ami_tags(found),
+            tags=moto_backends.ami_tags(found),
             deprecation_time=found.deprecation_time,
             last_launched_time=found.last_launched_time,
-            snapshots=effects.ami_snapshots(ami),
+            snapshots=moto_backends.ami_snapshots(ami),
         )
 
 
 def _restore_ami(saved: SavedAmi) -> None:
-    ami = saved.ami
-    backend = ec2_backends[ami.account][ami.region]
-    effects.register_ami(ami.region, ami.account, name=saved.name, ami_id=ami.id, created=saved.created)
-    found: Any = backend.amis[ami.id]
-    backend.snapshots.pop(found.ebs_snapshot.id)
-    found.ebs_snapshot, *more = [backend.snapshots.get(each) or _gone(backend, each) for each in saved.snapshots]
-    found.more_snapshots = tuple(more)
+    found = moto_backends.restore_ami(saved.ami, name=saved.name, created=saved.created, snapshots=saved.snapshots)
     found.state, found.launch_permissions = saved.state, saved.launch_permissions
     found.deprecation_time, found.last_launched_time = saved.deprecation_time, saved.last_launched_time
-    backend.tags[ami.id] = dict(saved.tags)
-
-
-def _saved_snapshots(account: str) -> Iterator[SavedSnapshot]:
-    """The snapshots of AMIs; EC2 is not asked for regions that nothing was put into."""
-    for region, backend in ec2_backends[account].items():
-        for snapshot in backend.snapshots.values():
-            if snapshot.from_ami:
-                yield SavedSnapshot(snapshot.id, region, account, snapshot.from_ami, snapshot.description)
-
-
-def _restore_snapshot(saved: SavedSnapshot) -> None:
-    backend = ec2_backends[saved.account][saved.region]
-    if saved.id not in backend.snapshots:
-        backend.snapshots[saved.id] = _snapshot(backend, saved.id, saved.description, saved.from_ami)
-
-
-def _snapshot(backend: Any, snapshot_id: str, description: str, from_ami: str | None) -> Any:
-    volume = backend.create_volume(size=15, zone_name=f"{backend.region_name}a")
-    backend.delete_volume(volume.id)
-    return Snapshot(backend, snapshot_id, volume, description, owner_id=backend.account_id, from_ami=from_ami)
-
-
-def _gone(backend: Any, snapshot_id: str) -> Any:
-    """A snapshot that an AMI still names though it was deleted."""
-    return _snapshot(backend, snapshot_id, "deleted", None)
+    moto_backends.set_ami_tags(saved.ami, saved.tags)
 
 
 def _document(trust: Any) -> str:

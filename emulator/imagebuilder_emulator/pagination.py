@@ -14,7 +14,7 @@ _DEFAULT_SIZE = 25
 Item = TypeVar("Item")
 
 
-def page(
+def paginate(
     key: str, items: Iterable[Item], request: Mapping[str, Any], row: Callable[[Item], Mapping[str, Any]]
 ) -> dict[str, Any]:
     """One page of a list; a token holds where the next begins and what it was handed out for.

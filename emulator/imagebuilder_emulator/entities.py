@@ -7,13 +7,13 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-UNFINISHED = frozenset({"PENDING", "IN_PROGRESS", "CANCELLING"})
-SETTLED = frozenset({"AVAILABLE", "DEPRECATED", "DISABLED", "FAILED", "CANCELLED"})
-LARGEST = 1_073_741_823
+UNFINISHED_STATUSES = frozenset({"PENDING", "IN_PROGRESS", "CANCELLING"})
+STABLE_STATES = frozenset({"AVAILABLE", "DEPRECATED", "DISABLED", "FAILED", "CANCELLED"})
+MAX_VERSION_NUMBER = 1_073_741_823
 """The largest number in a version."""
 
 
-def read_version(version: str) -> list[int] | None:
+def parse_version(version: str) -> list[int] | None:
     """The numbers of a semantic version; ``x`` and what comes after it are left out: ``1.x.x`` is ``[1]``.
 
     Returns:
@@ -21,7 +21,7 @@ def read_version(version: str) -> list[int] | None:
     """
     numbers, _, wild = version.partition("x")
     parts = [part for part in numbers.split(".") if part]
-    if wild.strip(".x") or any(len(part.lstrip("0")) > 10 or int(part) > LARGEST for part in parts):
+    if wild.strip(".x") or any(len(part.lstrip("0")) > 10 or int(part) > MAX_VERSION_NUMBER for part in parts):
         return None
     return [int(part) for part in parts]
 
@@ -112,7 +112,7 @@ class Image:
     @cached_property
     def numbers(self) -> list[int]:
         """The semantic version, to be compared."""
-        return read_version(self.version) or []
+        return parse_version(self.version) or []
 
     @cached_property
     def place(self) -> tuple[str, str, list[int], str, int]:
@@ -162,7 +162,7 @@ class Execution:
     @property
     def unfinished(self) -> bool:
         """Whether it goes on."""
-        return self.status in UNFINISHED
+        return self.status in UNFINISHED_STATUSES
 
     def due(self) -> datetime | None:
         """When its next step is due; None when it has ended."""

@@ -53,7 +53,7 @@ class Answer:
         return next((value for key, value in self.headers if key.lower() == name), None)
 
 
-class Gate:
+class FaultMiddleware:
     """WSGI middleware around the AWS services.
 
     Args:
@@ -85,7 +85,7 @@ class Gate:
         return [answer.body]
 
     def _answer(self, request: Request, environ: WSGIEnvironment) -> Answer:
-        hits = self._faults.strike(request.service, request.operation)
+        hits = self._faults.match(request.service, request.operation)
         request.faults = tuple(fault.text for fault in hits)
         for fault in hits:
             if fault.kind == "delay":

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from .records import Ami, Execution, Image, Impact
+from .entities import Ami, Execution, Image, Impact
 
 Row = Mapping[str, Any]
 _ACTIONS = {"AVAILABLE": "AVAILABLE", "DEPRECATED": "DEPRECATE", "DISABLED": "DISABLE", "DELETED": "DELETE"}
 
 
-def execution_row(execution: Execution) -> Row:
+def serialize_execution(execution: Execution) -> Row:
     """A ``LifecycleExecution``."""
     return {
         "lifecycleExecutionId": execution.id,
@@ -23,7 +23,7 @@ def execution_row(execution: Execution) -> Row:
     }
 
 
-def record_row(execution: Execution) -> Row:
+def serialize_image_entry(execution: Execution) -> Row:
     """The ``LifecycleExecutionResource`` of the image record."""
     return {
         "accountId": execution.image_arn.split(":")[4],
@@ -36,7 +36,7 @@ def record_row(execution: Execution) -> Row:
     }
 
 
-def impact_row(execution: Execution, impact: Impact) -> Row:
+def serialize_resource_entry(execution: Execution, impact: Impact) -> Row:
     """The ``LifecycleExecutionResource`` of an AMI or a container image."""
     resource = impact.resource
     return {
@@ -52,7 +52,7 @@ def impact_row(execution: Execution, impact: Impact) -> Row:
     }
 
 
-def image_row(image: Image) -> Row:
+def serialize_image(image: Image) -> Row:
     """An ``Image``, or an ``ImageSummary``: the members that are known are in both."""
     regions: dict[str, list[str]] = {}
     for container in image.containers:
@@ -82,7 +82,7 @@ def image_row(image: Image) -> Row:
     }
 
 
-def version_row(image: Image, *, by_name: bool) -> Row:
+def serialize_image_version(image: Image, *, by_name: bool) -> Row:
     """An ``ImageVersion``, from its oldest build; or what all versions of a name have in common."""
     return {
         "arn": image.name_arn if by_name else image.version_arn,
@@ -98,7 +98,7 @@ def version_row(image: Image, *, by_name: bool) -> Row:
     }
 
 
-def latest_references(version_arn: str) -> Row:
+def latest_version_references(version_arn: str) -> Row:
     """``LatestVersionReferences``: ARNs that always mean the latest version."""
     stem, _, version = version_arn.rpartition("/")
     major, minor, _ = version.split(".")
