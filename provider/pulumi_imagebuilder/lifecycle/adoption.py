@@ -1,4 +1,4 @@
-"""What the service shows of a change whose state or answer was lost: that it was carried out, goes on, or was undone."""
+"""What the service shows of a change whose state or answer was lost: it was carried out, continues, or was undone."""
 
 from __future__ import annotations
 

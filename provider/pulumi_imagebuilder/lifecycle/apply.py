@@ -230,7 +230,7 @@ class _Application:
 
     async def _resolve_conflict(self, execution_id: str) -> None:
         """Wait until an execution that has the image in use has ended; a schedule that is to give way is cancelled."""
-        change, client = self._change, self._client
+        client = self._client
         client.progress.blocking_execution = execution_id
         if await self._gives_way(execution_id):
             await cancel_and_wait(client, execution_id)

@@ -70,9 +70,7 @@ class Change:
     @property
     def is_overdue(self) -> bool:
         """Whether it is scheduled for a time that has passed."""
-        return self.update_at is not None and (
-            self.schedule_elapsed or self.update_at <= datetime.now(timezone.utc)
-        )
+        return self.update_at is not None and (self.schedule_elapsed or self.update_at <= datetime.now(timezone.utc))
 
     def without_schedule(self) -> Change:
         """Return the same change, to be carried out now."""

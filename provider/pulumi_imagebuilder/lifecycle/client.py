@@ -143,7 +143,7 @@ class ImageClient:
         return listed
 
     async def executions_before(self) -> list[Execution]:
-        """Return the executions that there were before this run started one; none are asked for where there are none."""
+        """Return the executions before this run started one; none are listed where the image names none."""
         image = await self.find_image()
         return [] if image != GONE and image.lifecycle_execution_id is None else await self.executions()
 

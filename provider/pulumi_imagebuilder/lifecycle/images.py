@@ -102,7 +102,11 @@ class ImageBatchReader:
             async for page in build_pages(self._service, region, account=account, on_retry=on_retry, **of):
                 as_of = page.as_of
                 found.update(
-                    {build["arn"]: Reading(Image.parse(build), as_of) for build in page.builds if build["arn"] in wanted}
+                    {
+                        build["arn"]: Reading(Image.parse(build), as_of)
+                        for build in page.builds
+                        if build["arn"] in wanted
+                    }
                 )
                 self._listed.update(found)
                 calls += 1

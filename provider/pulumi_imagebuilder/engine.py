@@ -1,4 +1,4 @@
-"""The Pulumi engine that this process serves: live text on a resource's row, and noticing that the engine is gone."""
+"""The Pulumi engine that this process serves: text on a resource's row, and whether the engine is still there."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class Engine:
         self._stub = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address)) if address else None
 
     def show(self, urn: str, text: str) -> None:
-        """Show text on a resource's row until other text takes its place."""
+        """Show text on a resource's row until other text replaces it."""
         self._log(engine_pb2.INFO, urn, text, ephemeral=True)
 
-    def tell(self, urn: str, text: str) -> None:
-        """Tell something of a resource that stays to be read when the run has ended."""
+    def info(self, urn: str, text: str) -> None:
+        """Log text for a resource that is still there to be read when the run has ended."""
         self._log(engine_pb2.INFO, urn, text)
 
     def warn(self, urn: str, text: str) -> None:
-        """Warn of something about a resource."""
+        """Log a warning for a resource."""
         self._log(engine_pb2.WARNING, urn, text)
 
     def _log(self, severity: engine_pb2.LogSeverity.ValueType, urn: str, text: str, *, ephemeral: bool = False) -> None:
@@ -44,11 +44,11 @@ class Engine:
         try:
             self._stub.Log(request, timeout=_ANSWER_TIMEOUT)
         except grpc.RpcError:
-            # Text is a courtesy: an engine that is busy does not stop the work, one that is gone is `watch`'s.
+            # Text is a courtesy: an engine that is busy does not stop the work, and `watch` notices one that is gone.
             return
 
     def watch(self) -> None:
-        """End this process soon after the engine has ended: nobody would learn what it does from then on.
+        """End this process soon after the engine has ended: from then on nothing it does could be recorded.
 
         Ending anywhere is safe: the next run finds what was started at the service.
         """
