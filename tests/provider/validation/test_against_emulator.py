@@ -20,7 +20,7 @@ import botocore.session
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pulumi_imagebuilder.rules import Kind, check, request
+from pulumi_imagebuilder.validation import Kind, request, validate
 
 IMAGE = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.2.3/4"
 ROLE = "arn:aws:iam::123456789012:role/ImageLifecycle"
@@ -243,7 +243,7 @@ ONE_EMULATOR = settings(deadline=None, max_examples=200, suppress_health_check=[
 @given(inputs=declarations())
 def test_what_is_right_passes_both(inputs: dict[str, Any], verdict: Verdict) -> None:
     """A declaration that obeys every rule passes the check, and what is then asked is accepted by the emulator."""
-    checked = check(Kind.SINGLE, inputs)
+    checked = validate(Kind.SINGLE, inputs)
 
     assert checked.failures == []
     token = inputs.get("client_token", "token")
@@ -255,7 +255,7 @@ class Tally(collections.Counter[tuple[str, str]]):
 
     def judge(self, inputs: dict[str, Any], refused: str | None) -> None:
         """What the emulator refuses for its shape, or by a rule, the check has told before."""
-        failures = check(Kind.SINGLE, inputs).failures
+        failures = validate(Kind.SINGLE, inputs).failures
         self["refused" if refused else "accepted", "told" if failures else "passed"] += 1
         assert failures or refused is None, refused
 
@@ -291,7 +291,7 @@ def test_requests_made_up_from_the_model(verdict: Verdict) -> None:
 @given(inputs=broken())
 def test_what_is_asked_after_a_check_is_accepted(inputs: dict[str, Any], verdict: Verdict) -> None:
     """The request made of any declaration that passes the check is accepted by the emulator."""
-    checked = check(Kind.SINGLE, inputs)
+    checked = validate(Kind.SINGLE, inputs)
 
     if not checked.failures:
         asked = {**request(checked.inputs), "resourceArn": inputs["resource_arn"], "clientToken": "token"}
