@@ -100,7 +100,7 @@ def test_clock_is_the_machines_by_default() -> None:
         ("us-east-1a", "us-east-1"),
         ("eu-wset-3", "eu-west-3"),
         ("eu-centrale-1", "eu-central-1"),
-        ("us-east-１", None),
+        ("us-east-\uff11", None),
         ("aws-global", None),
         ("us-gov-1", None),
         ("us-*", None),
@@ -156,13 +156,13 @@ def test_excluded_region_of_another_partition_is_refused(
 
 def test_hint_for_an_excluded_region_is_of_the_images_partition() -> None:
     """A region that would be refused in turn is never suggested."""
-    assert reasons(excluding("cn-nroth-1", "ap-northeast1", image=CHINESE)) == {
+    assert reasons(excluding("cn-nroth-1", "sa-east1", image=CHINESE)) == {
         "exclusion_rules.amis.regions[0]": (
             '"cn-nroth-1" is not a region, so it would exclude nothing; '
             'expected a region such as "cn-north-1" (did you mean "cn-north-1"?)'
         ),
         "exclusion_rules.amis.regions[1]": (
-            '"ap-northeast1" is not a region, so it would exclude nothing; expected a region such as "cn-north-1"'
+            '"sa-east1" is not a region, so it would exclude nothing; expected a region such as "cn-north-1"'
         ),
     }
 
@@ -207,7 +207,7 @@ def test_amazons_own_images_are_refused(kind: Kind, account: str) -> None:
 
     assert reasons(inputs[kind], kind) == {
         "resource_arns[0]" if kind is Kind.FLEET else "resource_arn": (
-            f'"{image}" is one of Amazon\'s own images ({account} in the place of an account id), which only Amazon can '
-            "change; expected an image of an account of yours"
+            f'"{image}" is one of Amazon\'s own images ({account} in the place of an account id), '
+            "which only Amazon can change; expected an image of an account of yours"
         )
     }

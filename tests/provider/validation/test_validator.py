@@ -141,8 +141,8 @@ def test_large_values_are_shown_in_part(rules: dict[str, Any], expected: dict[st
 @pytest.mark.parametrize(
     "rules",
     [
-        {"regions": ["r" * 1024]},
-        {"shared_accounts": [f"{number:012}" for number in range(1536)]},
+        {"regions": [f"us-east-{'1' * 1016}"]},
+        {"shared_accounts": [f"{number:012}" for number in range(1, 1537)]},
         {"tag_map": {f"k{number:02}": "v" for number in range(50)}},
         {"tag_map": {"k" * 128: "v" * 256}},
     ],
