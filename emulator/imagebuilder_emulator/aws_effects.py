@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from .ec2_exceptions import EC2ClientError
 from .entities import Ami
 from .moto_backends import ami_tags, deregister_ami, find_ami, format_time, remove_snapshot
 
@@ -49,10 +50,14 @@ def change_ami(ami: Ami, target: str, now: datetime) -> None:
     """Deprecate, disable, restore or deregister an AMI.
 
     Raises:
-        ResourceFailure: the AMI is not there; for a deletion that is no failure.
+        ResourceFailure: the AMI is protected from deregistration, or is not there; for a deletion the latter is no
+            failure.
     """
     if target == "DELETED":
-        deregister_ami(ami)
+        try:
+            deregister_ami(ami)
+        except EC2ClientError as error:
+            raise ResourceFailure(error.message) from None
         return
     found = _existing(ami)
     if target == "DEPRECATED":

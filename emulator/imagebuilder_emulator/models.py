@@ -22,6 +22,7 @@ from .exceptions import (
     ResourceNotFoundException,
 )
 from .executions import ExecutionRunner, FaultPolicy, set_image_state
+from .recipes import Recipe
 
 DEFAULT_ACCOUNT = "123456789012"
 _PENDING_SHARE = 0.1
@@ -46,6 +47,7 @@ class ImageBuilderBackend:
         self.clock = clock or Clock()
         self.execution_time = execution_time
         self.images = Catalog()
+        self.recipes: dict[str, Recipe] = {}
         self.executions: dict[str, Execution] = {}
         self._by_image: defaultdict[str, list[str]] = defaultdict(list)
         self._builds: list[tuple[datetime, str]] = []

@@ -15,6 +15,8 @@ from typing import Any
 # moto's own AMIs are of no use here, and cost seconds.
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 
+from moto.backends import get_backend
+from moto.core.request import Request
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.amis import Ami as MotoAmi
 from moto.ec2.models.elastic_block_store import Snapshot
@@ -26,7 +28,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 
 from .entities import Ami, Container
 
-__all__ = ["MotoRequestHandler"]
+__all__ = ["MotoRequestHandler", "Request"]
 
 
 def create_application() -> Any:
@@ -260,6 +262,43 @@ def create_role(name: str, account: str, *, path: str, trust: str) -> None:
     """
     if find_role(name, account) is None:
         iam_backends[account]["aws"].create_role(name, trust, path, None, "", [], "3600")
+
+
+def list_parameters(region: str, account: str) -> Iterator[Any]:
+    """Yield the newest version of each parameter of Systems Manager, as moto has it."""
+    # Its own parameters, such as Amazon Linux's AMIs, are loaded by name: a list does not have them.
+    for versions in list(dict.values(_backend("ssm", region, account)._parameters)):
+        if versions:
+            yield versions[-1]
+
+
+def find_parameter(name: str, region: str, account: str) -> str | None:
+    """Return a parameter's value; None where there is no such parameter."""
+    found = _backend("ssm", region, account).get_parameter(name)
+    value: str | None = found.value if found else None
+    return value
+
+
+def put_parameter(name: str, value: str, region: str, account: str, *, kind: str, data_type: str) -> None:
+    """Create or overwrite a parameter of Systems Manager."""
+    _backend("ssm", region, account).put_parameter(
+        name, "", value, kind, "", "", overwrite=True, tags=[], data_type=data_type, tier=None, policies=None
+    )
+
+
+def autoscaling_backend(region: str, account: str) -> Any:
+    """Return Auto Scaling in a region as moto has it."""
+    return _backend("autoscaling", region, account)
+
+
+def ec2_backend(region: str, account: str) -> Any:
+    """Return EC2 in a region as moto has it."""
+    return ec2_backends[account][region]
+
+
+def _backend(service: Any, region: str, account: str) -> Any:
+    """Return a service's backend; its module is imported only now, for each costs a quarter of a second."""
+    return get_backend(service)[account][region]
 
 
 def format_time(at: datetime) -> str:

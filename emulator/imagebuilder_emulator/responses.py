@@ -11,7 +11,7 @@ from functools import partial
 from operator import attrgetter
 from typing import Any
 
-from . import filters
+from . import filters, recipes
 from .entities import Image
 from .exceptions import ClientException, ImageBuilderError, InvalidRequestException, ResourceNotFoundException
 from .models import ImageBuilderBackend
@@ -134,6 +134,27 @@ class ImageBuilderResponse:
         version = answer["imageBuildVersionArn"].rpartition("/")[0]
         return {**answer, "latestVersionReferences": latest_version_references(version)}
 
+    def list_image_recipes(self, request: Answer) -> Answer:
+        """``ListImageRecipes``."""
+        found = recipes.select_recipes(self.backend.recipes.values(), "image-recipe", self.region, request)
+        return paginate("imageRecipeSummaryList", found, request, recipes.serialize_recipe_summary)
+
+    def list_container_recipes(self, request: Answer) -> Answer:
+        """``ListContainerRecipes``."""
+        found = recipes.select_recipes(self.backend.recipes.values(), "container-recipe", self.region, request)
+        return paginate("containerRecipeSummaryList", found, request, recipes.serialize_recipe_summary)
+
+    def get_image_recipe(self, request: Answer) -> Answer:
+        """``GetImageRecipe``."""
+        return self._recipe(request["imageRecipeArn"])
+
+    def get_container_recipe(self, request: Answer) -> Answer:
+        """``GetContainerRecipe``."""
+        return self._recipe(request["containerRecipeArn"])
+
+    def _recipe(self, arn: str) -> Answer:
+        return recipes.serialize_recipe(recipes.find_recipe(self.backend.recipes.values(), arn, self.region))
+
     def delete_image(self, request: Answer) -> Answer:
         """``DeleteImage``."""
         return self.backend.delete_image(request["imageBuildVersionArn"], self.region)
@@ -172,6 +193,10 @@ _HANDLERS: Mapping[str, Callable[[ImageBuilderResponse, Answer], Answer]] = {
     "ListImageBuildVersions": ImageBuilderResponse.list_image_build_versions,
     "CreateImage": ImageBuilderResponse.create_image,
     "DeleteImage": ImageBuilderResponse.delete_image,
+    "ListImageRecipes": ImageBuilderResponse.list_image_recipes,
+    "GetImageRecipe": ImageBuilderResponse.get_image_recipe,
+    "ListContainerRecipes": ImageBuilderResponse.list_container_recipes,
+    "GetContainerRecipe": ImageBuilderResponse.get_container_recipe,
     "TagResource": ImageBuilderResponse.tag_resource,
     "UntagResource": ImageBuilderResponse.untag_resource,
     "ListTagsForResource": ImageBuilderResponse.list_tags_for_resource,
