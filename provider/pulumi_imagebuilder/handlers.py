@@ -260,7 +260,9 @@ class FleetHandler(UpdateHandler):
     def images(self, properties: Properties) -> list[str]:
         """Return the ARNs that are known."""
         arns = properties.get("resource_arns")
-        return [arn for arn in arns if isinstance(arn, str) and arn != UNKNOWN] if isinstance(arns, list | tuple) else []
+        return (
+            [arn for arn in arns if isinstance(arn, str) and arn != UNKNOWN] if isinstance(arns, list | tuple) else []
+        )
 
     def id_of(self, call: Call, inputs: Properties) -> str:
         """Return the resource's name; where the engine gives no URN, a digest of the images."""

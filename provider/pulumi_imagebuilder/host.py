@@ -167,8 +167,8 @@ class Host:
             return Run(results, TimedOut(reason, action=progress.action, next_step=next_step))
         except ImageBuilderError as error:
             return Run(results, error.with_action(progress.action))
-        for arn, error in results.failed.items():
-            results.failed[arn] = _add_context(error, results.progress[arn])
+        for arn, failure in results.failed.items():
+            results.failed[arn] = _add_context(failure, results.progress[arn])
         if not results.failed:
             return Run(results, None)
         return Run(results, _describe_fleet(whole, results.failed) if whole else next(iter(results.failed.values())))

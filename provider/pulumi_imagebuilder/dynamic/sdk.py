@@ -27,7 +27,7 @@ def widen_pool() -> bool:
     """
     # The first argument of a pool's thread is a weak reference to the pool.
     arguments = getattr(threading.current_thread(), "_args", None) or (None,)
-    pool = arguments[0]() if callable(arguments[0]) else None
+    pool: Any = arguments[0]() if callable(arguments[0]) else None
     if not isinstance(getattr(pool, "_max_workers", None), int):
         return False
     pool._max_workers = max(pool._max_workers, _POOL_SIZE)
@@ -46,7 +46,7 @@ def current_call(operation: str) -> Call:
     for _ in range(_MAX_FRAMES):
         if frame is None:
             break
-        request = frame.f_locals.get("request")
+        request: Any = frame.f_locals.get("request")
         if hasattr(request, "urn"):
             return Call(operation, str(request.urn), float(getattr(request, "timeout", 0) or 0) or None)
         frame = frame.f_back

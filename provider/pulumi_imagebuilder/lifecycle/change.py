@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from .entities import IMAGE_GONE, Image
@@ -70,7 +70,7 @@ class Change:
     @property
     def is_overdue(self) -> bool:
         """Whether it is scheduled for a time that has passed."""
-        return self.update_at is not None and (self.schedule_elapsed or self.update_at <= datetime.now(timezone.utc))
+        return self.update_at is not None and (self.schedule_elapsed or self.update_at <= datetime.now(UTC))
 
     def without_schedule(self) -> Change:
         """Return the same change, to be carried out now."""

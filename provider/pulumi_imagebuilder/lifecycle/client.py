@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ..aws import Service, answered_at
@@ -35,7 +35,7 @@ _PAGE_SIZE = 100
 _SETTLING_TIME = timedelta(minutes=1)
 """An image that was read so long after the end of an execution shows what it did; reading it again costs little."""
 
-_LONG_AGO = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 _UNKNOWN_EXECUTION = frozenset({"ResourceNotFoundException", "InvalidRequestException"})
 """Codes that answer for an execution that the service does not know, or has forgotten."""

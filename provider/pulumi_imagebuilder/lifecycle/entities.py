@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 EXECUTION_UNFINISHED = frozenset({"PENDING", "IN_PROGRESS", "CANCELLING"})
@@ -92,7 +92,7 @@ class Execution:
     @property
     def age(self) -> datetime:
         """Sort key, the newest last: an execution that has neither started nor ended is the newest."""
-        return self.began or datetime.max.replace(tzinfo=timezone.utc)
+        return self.began or datetime.max.replace(tzinfo=UTC)
 
     def came_after(self, other: Execution) -> bool | None:
         """Return whether it is newer than another one; None where the service gives no time."""
@@ -180,4 +180,4 @@ def format_time(value: datetime | None) -> str | None:
     """Format a time of the service as our outputs have it: RFC 3339 in UTC, whole seconds."""
     if value is None:
         return None
-    return value.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

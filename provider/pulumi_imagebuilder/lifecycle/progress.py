@@ -136,7 +136,8 @@ class Progress:
             )
         if self.blocking_execution:
             return (
-                f"{ran_out} while waiting for lifecycle execution {self.blocking_execution}, which has the image in use",
+                f"{ran_out} while waiting for lifecycle execution {self.blocking_execution}, "
+                "which has the image in use",
                 f"run {self.command} again once it has ended, {longer}",
             )
         if self.execution_id and not self.execution_continues:
