@@ -1,4 +1,4 @@
-"""Values as Pulumi hands them over: unknown in a preview, numbers as doubles; and how they look in a message."""
+"""Values as Pulumi passes them: unknown in a preview, numbers as doubles; and how a message shows them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""What Pulumi puts in the place of a value that a preview does not know yet (``pulumi.runtime.rpc.UNKNOWN``)."""
+"""What Pulumi passes for a value that a preview does not know yet (``pulumi.runtime.rpc.UNKNOWN``)."""
 
 _TYPE = "__type"
 
-_LONGEST_SHOWN = 200
+_MAX_SHOWN = 200
 
 
 def has_unknown(value: Any) -> bool:
-    """Whether a value is unknown, or anything inside it is."""
+    """Return whether a value is unknown, or anything inside it is."""
     if isinstance(value, Mapping):
         return any(has_unknown(item) for item in value.values())
     if isinstance(value, list | tuple):
@@ -23,18 +23,22 @@ def has_unknown(value: Any) -> bool:
     return bool(value == UNKNOWN)
 
 
-def foreign(type_name: str) -> dict[str, str]:
-    """What stands for a value that Pulumi cannot carry, as a ``timedelta``: the check refuses it by its type's name."""
+def unserializable(type_name: str) -> dict[str, str]:
+    """Return a marker for a value that Pulumi cannot serialize, as a ``timedelta``; validation refuses it by its type.
+
+    Args:
+        type_name: name of the value's type.
+    """
     return {_TYPE: type_name}
 
 
-def is_foreign(value: Any) -> bool:
-    """Whether a value stands for one that Pulumi cannot carry."""
+def is_unserializable(value: Any) -> bool:
+    """Return whether a value is a marker that :func:`unserializable` made."""
     return isinstance(value, Mapping) and value.keys() == {_TYPE}
 
 
 def whole_numbers(value: Any) -> Any:
-    """The same value with whole doubles as ints: Pulumi sends every number as a double.
+    """Return the same value with whole doubles as ints: Pulumi sends every number as a double.
 
     >>> whole_numbers({"value": 3.0, "factors": [0.5, True]})
     {'value': 3, 'factors': [0.5, True]}
@@ -48,21 +52,21 @@ def whole_numbers(value: Any) -> Any:
     return value
 
 
-def shown(value: Any) -> str:
-    """A value as Python has it, on one line and not without end.
+def show(value: Any) -> str:
+    """Return a value as Python writes it, on one line and at most 200 characters of it.
 
-    >>> shown({"regions": ["us-east-1"], "is_public": True})
+    >>> show({"regions": ["us-east-1"], "is_public": True})
     '{"regions": ["us-east-1"], "is_public": True}'
     """
     if isinstance(value, str) and value != UNKNOWN:
-        kept = value if len(value) <= _LONGEST_SHOWN else f"{value[:_LONGEST_SHOWN]}…"
+        kept = value if len(value) <= _MAX_SHOWN else f"{value[:_MAX_SHOWN]}…"
         return printable(json.dumps(kept, ensure_ascii=False))
-    text = _shown(value)
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+    text = _show(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 def printable(text: str) -> str:
-    r"""The text with what is no visible sign written out: always a single line.
+    r"""Return the text with invisible characters escaped: always a single line.
 
     >>> printable("us\neast")
     'us\\u000aeast'
@@ -70,15 +74,15 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
-def _shown(value: Any) -> str:
+def _show(value: Any) -> str:
     if isinstance(value, str):
-        return "[unknown]" if value == UNKNOWN else shown(value)
-    if is_foreign(value):
+        return "[unknown]" if value == UNKNOWN else show(value)
+    if is_unserializable(value):
         return str(value[_TYPE])
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_shown(key)}: {_shown(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{_show(key)}: {_show(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_shown, value)) + "]"
+        return "[" + ", ".join(map(_show, value)) + "]"
     if value is None or isinstance(value, bool | int | float):
         return str(whole_numbers(value))
     # Pulumi's assets, archives and resources: their text would be an address in memory.
