@@ -166,7 +166,7 @@ class PollSchedule:
             self._sleeping.discard(sleeping)
 
     def _expected(self) -> list[float]:
-        """Return the ages at which ends are expected: failures mostly come sooner, and count where they are the rule."""
+        """Return the ages at which ends are expected; failures count only where they are the rule."""
         kinds = [well for well in self._shortest if well or self._ends[False] >= self._ends[True]]
         return [self._shortest[well] + _MARGIN for well in kinds]
 
