@@ -640,7 +640,10 @@ def test_invalid_and_expired_credentials(
     failure = failure_of(service_at(answers.url), name, operation)
     assert type(failure) is CredentialsError
     assert failure.code == code
-    assert failure.next_step == "check the AWS credentials that the stack uses, and run again with valid ones"
+    assert failure.next_step is not None
+    assert failure.next_step.startswith("check the AWS credentials that the stack uses, and run again with valid ones")
+    of_regions = {"AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException"}
+    assert ("a region that is not enabled" in failure.next_step) == (code in of_regions)
     assert len(answers.asked) == 1
 
 
