@@ -235,6 +235,14 @@ def test_transient_errors_of_other_services_are_retried(
     assert len(answers.asked) == 2
 
 
+@pytest.mark.parametrize("page", [HTML, b"not JSON", b'{"lifecycleExecutions": [{"lifecycleExec', b"[]"])
+def test_a_page_that_cannot_be_read_is_no_empty_list(answers: Answers, page: bytes) -> None:
+    """Botocore reads it as one; to believe that would start a second execution."""
+    answers.set((200, page), (200, {"lifecycleExecutions": [{"lifecycleExecutionId": "one"}]}))
+    answer = call(service_at(answers.url), operation="list_lifecycle_executions", resourceArn=ARN)
+    assert [execution["lifecycleExecutionId"] for execution in answer["lifecycleExecutions"]] == ["one"]
+
+
 @pytest.mark.parametrize(
     ("operation", "empty"),
     [("list_lifecycle_executions", {"lifecycleExecutions": []}), ("list_lifecycle_executions", {})],
