@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 import threading
 import traceback
-from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -63,6 +61,7 @@ _CREDENTIALS_CODES = {
     "AuthFailure",
     "RequestExpired",
 }
+_REGION_CODES = {"AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException"}
 _CREDENTIALS_ERRORS = (
     botocore.exceptions.CredentialRetrievalError,
     botocore.exceptions.LoginError,
@@ -101,9 +100,7 @@ class Service:
         self._sessions: dict[str, boto3.Session] = {}
         self._clients: dict[tuple[str, str], Any] = {}
         # The rate limit of one client blocks its threads: each has its own, so that no other waits with it.
-        self._threads: defaultdict[tuple[str, str], DaemonThreads] = defaultdict(
-            functools.partial(DaemonThreads, MAX_CONCURRENT_CALLS)
-        )
+        self._threads: dict[tuple[str, str], DaemonThreads] = {}
         self._caller_lock = threading.Lock()
         self._callers: dict[str, str] = {}
 
@@ -150,8 +147,8 @@ class Service:
         """
         if account is not None:
             self.configuration.check_account(account)
-        with self._lock:
-            threads = self._threads[service, region]
+        # Not with the lock, which is held while a service's model is loaded: the event loop must not wait for that.
+        threads = self._threads.setdefault((service, region), DaemonThreads(MAX_CONCURRENT_CALLS))
 
         def run() -> dict[str, Any]:
             if account is None and self.configuration.guards_accounts:
@@ -253,9 +250,10 @@ class Service:
                 "any source that boto3 knows",
             )
         if code in _CREDENTIALS_CODES or isinstance(error, _CREDENTIALS_ERRORS) or _fetched_credentials(error):
-            return CredentialsError(
-                reason, code, next_step="check the AWS credentials that the stack uses, and run again with valid ones"
-            )
+            next_step = "check the AWS credentials that the stack uses, and run again with valid ones"
+            if code in _REGION_CODES:
+                next_step += "; a region that is not enabled for the account answers the same"
+            return CredentialsError(reason, code, next_step=next_step)
         if is_client_error:
             kind = ResourceNotFound if code == "ResourceNotFoundException" else ServiceError
             return kind(reason, code, next_step=_next_step(code, service, operation))

@@ -235,6 +235,14 @@ def test_transient_errors_of_other_services_are_retried(
     assert len(answers.asked) == 2
 
 
+@pytest.mark.parametrize("page", [HTML, b"not JSON", b'{"lifecycleExecutions": [{"lifecycleExec', b"[]"])
+def test_a_page_that_cannot_be_read_is_no_empty_list(answers: Answers, page: bytes) -> None:
+    """Botocore reads it as one; to believe that would start a second execution."""
+    answers.set((200, page), (200, {"lifecycleExecutions": [{"lifecycleExecutionId": "one"}]}))
+    answer = call(service_at(answers.url), operation="list_lifecycle_executions", resourceArn=ARN)
+    assert [execution["lifecycleExecutionId"] for execution in answer["lifecycleExecutions"]] == ["one"]
+
+
 @pytest.mark.parametrize(
     ("operation", "empty"),
     [("list_lifecycle_executions", {"lifecycleExecutions": []}), ("list_lifecycle_executions", {})],
@@ -640,7 +648,10 @@ def test_invalid_and_expired_credentials(
     failure = failure_of(service_at(answers.url), name, operation)
     assert type(failure) is CredentialsError
     assert failure.code == code
-    assert failure.next_step == "check the AWS credentials that the stack uses, and run again with valid ones"
+    assert failure.next_step is not None
+    assert failure.next_step.startswith("check the AWS credentials that the stack uses, and run again with valid ones")
+    of_regions = {"AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException"}
+    assert ("a region that is not enabled" in failure.next_step) == (code in of_regions)
     assert len(answers.asked) == 1
 
 
