@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -173,16 +174,26 @@ def test_only_builds_that_are_deprecated_have_been_for_a_time() -> None:
 
 
 @dataclass
+class Missing:
+    region: str
+    account_id: str
+    reason: str
+    error: ImageBuilderError | None = None
+
+
+@dataclass
 class Used:
     in_use: bool
+    failures: list[Missing] = field(default_factory=list)
 
 
 def test_builds_in_use_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only builds that all other filters have passed are looked at, and none where there are none."""
     asked: list[list[str]] = []
 
-    async def find_references(service: Service, arns: list[str]) -> dict[str, Used]:
+    async def find_references(service: Service, arns: list[str], *, images: dict[str, Any]) -> dict[str, Used]:
         asked.append(arns)
+        assert [images[arn]["arn"] for arn in arns] == arns
         return {arn: Used(arn.endswith("/2")) for arn in arns}
 
     monkeypatch.setattr(references, "find_references", find_references)
@@ -192,6 +203,23 @@ def test_builds_in_use_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert numbers([], unused=True) == []
     assert numbers(builds, unused=False) == [3, 2, 1]
     assert len(asked) == 1
+
+
+def test_builds_that_may_be_in_use_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing right must not read as "unused"; of a build that is in use anyway it does not matter."""
+    missing = Missing(
+        "us-east-1", "123456789012", "no", ServiceError("UnauthorizedOperation: no", "UnauthorizedOperation")
+    )
+    found = {f"{STEM}/1.0.0/1": Used(False), f"{STEM}/1.0.0/2": Used(True, [missing])}
+
+    async def find_references(service: Service, arns: list[str], *, images: dict[str, Any]) -> dict[str, Used]:
+        return found
+
+    monkeypatch.setattr(references, "find_references", find_references)
+    assert numbers([build(1), build(2)], unused=True) == [1]
+    found[f"{STEM}/1.0.0/1"] = Used(False, [missing])
+    with pytest.raises(ServiceError, match=r"^listing the builds of image web: UnauthorizedOperation: no"):
+        numbers([build(1), build(2)], unused=True)
 
 
 def test_a_build_in_the_words_of_the_outputs() -> None:
@@ -282,36 +310,32 @@ def test_invalid_arguments_are_refused_before_any_call(arguments: dict[str, Any]
     assert service.calls == []
 
 
-@dataclass
-class Ami:
-    region: str
-    image: str
-
-
-@dataclass
-class Found:
-    amis: list[Ami]
-    used_by: list[Ami]
-    not_looked_up: list[Ami]
-
-    @property
-    def in_use(self) -> bool:
-        return bool(self.used_by)
-
-
 def test_references_in_the_words_of_the_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One entry an image, in the order of the ARNs, each image once."""
+    """One entry an image, in the order of the ARNs, each image once, and only what the outputs have."""
+    use = SimpleNamespace(kind="k", arn="a", name="n", detail="d", image="ami-2", region="r", counts=True)
+    ami = SimpleNamespace(**dict.fromkeys(listing._REFERENCE_KEYS["amis"], "x"), tags={})
+    ami.snapshots = ("snap-1",)
 
-    async def find_references(service: Service, arns: list[str]) -> dict[str, Found]:
-        return {arn: Found([Ami("us-east-1", arn[-1])], [Ami("r", "t")] * (arn[-1] == "2"), []) for arn in sorted(arns)}
+    async def find_references(service: Service, arns: list[str]) -> dict[str, Any]:
+        return {
+            arn: SimpleNamespace(
+                amis=[ami],
+                used_by=[use] * (arn[-1] == "2"),
+                not_looked_up=[Missing("r", "1", "why")],
+                in_use=arn[-1] == "2",
+            )
+            for arn in sorted(arns)
+        }
 
     monkeypatch.setattr(references, "find_references", find_references)
     arns = [f"{STEM}/1.0.0/{number}" for number in (2, 1, 2)]
     found = asyncio.run(listing.find_image_references(ListedBuilds([]), arns))  # type: ignore[arg-type]
     assert [(one["arn"], one["in_use"]) for one in found] == [(arns[0], True), (arns[1], False)]
-    assert found[0]["amis"] == [{"region": "us-east-1", "image": "2"}]
-    assert found[0]["used_by"] == [{"region": "r", "image": "t"}]
-    assert found[0]["not_looked_up"] == []
+    assert found[0]["amis"] == [{**dict.fromkeys(listing._REFERENCE_KEYS["amis"], "x"), "snapshots": ["snap-1"]}]
+    assert found[0]["used_by"] == [
+        {"kind": "k", "arn": "a", "name": "n", "detail": "d", "image": "ami-2", "region": "r"}
+    ]
+    assert found[0]["not_looked_up"] == [{"region": "r", "account_id": "1", "reason": "why"}]
 
 
 @pytest.mark.parametrize("arns", [STEM, [f"{STEM}/1.0.0"], [f"{STEM}/1.0.0/1", "ami-1"], [4], None])
