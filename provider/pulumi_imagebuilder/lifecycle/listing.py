@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import re
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,23 @@ SETTLED_STATES = ("AVAILABLE", "DEPRECATED", "DISABLED")
 """States of builds that were good and still exist: listed by default, and the only ones that `skip_newest` counts."""
 
 _VERSION_EXAMPLE = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.2.3"
+
+_REFERENCE_KEYS = {
+    "amis": (
+        "region",
+        "image",
+        "account_id",
+        "state",
+        "snapshots",
+        "size_gib",
+        "public",
+        "last_launched",
+        "deregistration_protection",
+    ),
+    "used_by": ("kind", "arn", "name", "detail", "image", "region"),
+    "not_looked_up": ("region", "account_id", "reason"),
+}
+"""What the outputs have of what :mod:`.references` finds."""
 
 BuildSummary = Mapping[str, Any]
 """One build as ``ListImageBuildVersions`` has it."""
@@ -126,8 +142,7 @@ async def find_build_versions(
             and (deprecation_age is None or _is_deprecated_for(build, deprecation_age, as_of))
         ]
         if unused and found:
-            used = await references.find_references(service, [build["arn"] for build in found])
-            found = [build for build in found if not used[build["arn"]].in_use]
+            found = await _leave_out_used(service, found)
         return found
 
     return [_describe(build) for build in await _in_time(f"listing the builds of image {image}", find())]
@@ -152,9 +167,7 @@ async def find_image_references(service: Service, resource_arns: Iterable[str]) 
     return [
         {
             "arn": arn,
-            "amis": [dataclasses.asdict(ami) for ami in found[arn].amis],
-            "used_by": [dataclasses.asdict(use) for use in found[arn].used_by],
-            "not_looked_up": [dataclasses.asdict(left) for left in found[arn].not_looked_up],
+            **{output: _entries(getattr(found[arn], output), keys) for output, keys in _REFERENCE_KEYS.items()},
             "in_use": found[arn].in_use,
         }
         for arn in arns
@@ -193,6 +206,29 @@ async def _list_builds(service: Service, region: str, image: str) -> tuple[list[
         found.update({build["arn"]: build for build in page.builds if _is_of(build, image)})
         as_of = page.as_of
     return sorted(found.values(), key=_age_key, reverse=True), as_of
+
+
+async def _leave_out_used(service: Service, builds: Sequence[BuildSummary]) -> list[BuildSummary]:
+    """Return the builds that nothing uses.
+
+    Raises:
+        ImageBuilderError: what uses a build could not be found out: it may be in use.
+    """
+    arns = [build["arn"] for build in builds]
+    found = await references.find_references(service, arns, images={build["arn"]: build for build in builds})
+    unused = [build for build in builds if not found[build["arn"]].in_use]
+    for build in unused:
+        for missing in found[build["arn"]].failures:
+            assert missing.error is not None
+            raise missing.error
+    return unused
+
+
+def _entries(found: Iterable[Any], keys: Sequence[str]) -> list[dict[str, Any]]:
+    entries = [{key: getattr(entry, key) for key in keys} for entry in found]
+    return [
+        {key: list(value) if isinstance(value, tuple) else value for key, value in entry.items()} for entry in entries
+    ]
 
 
 def _is_of(build: BuildSummary, image: str) -> bool:

@@ -61,8 +61,9 @@ class ImageBuilderResource(pulumi.dynamic.Resource):
         inputs = {name: to_wire_value(value) for name, value in arguments.items()}
         # What the engine does not tell a dynamic provider. No input may be made from an Output of `opts.parent`: it
         # would depend on all children of a component, and so on this resource itself.
+        secrets: pulumi.Input[Any] = self._secret_inputs(name, inputs)
         metadata = {
-            "__secrets": pulumi.Output.from_input(self._secret_inputs(name, inputs)),
+            "__secrets": pulumi.Output.from_input(secrets),
             "__dry_run": pulumi.runtime.is_dry_run(),
         }
         super().__init__(provider, resource_name, {**dict.fromkeys(outputs), **inputs, **metadata}, opts)

@@ -17,6 +17,7 @@ from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.settings import get_monitor
 
 from ..errors import ImageBuilderError
+from ..validation.values import whole_numbers
 
 if TYPE_CHECKING:
     from ..aws import Service
@@ -67,17 +68,20 @@ class ImageReferences(dict[str, Any]):
     """ARN of the image build version."""
 
     amis: list[dict[str, Any]] = pulumi.property("amis")
-    """Its AMIs that still exist.
+    """Its AMIs in its own account, those that are gone included.
 
     Keys: ``region``, ``image`` (the id), ``account_id``, ``state``, ``snapshots`` (ids), ``size_gib``, ``public``,
     ``last_launched`` and ``deregistration_protection``.
     """
 
     used_by: list[dict[str, Any]] = pulumi.property("used_by")
-    """What uses them: ``kind``, ``arn``, ``name``, ``detail``, ``image`` (the AMI's id) and ``region``."""
+    """What uses them, what counts first.
+
+    Keys: ``kind``, ``arn``, ``name``, ``detail``, ``image`` (the AMI's id) and ``region``.
+    """
 
     not_looked_up: list[dict[str, Any]] = pulumi.property("not_looked_up")
-    """Where nothing was looked up, as AMIs of other accounts: ``region``, ``account_id``, ``reason``."""
+    """What is not known: ``region``, ``account_id``, ``reason``. AMIs of other accounts are never looked up."""
 
     in_use: bool = pulumi.property("in_use")
     """Whether one of its AMIs is in use."""
@@ -109,7 +113,8 @@ def get_image_build_versions(
             ``AVAILABLE``, ``DEPRECATED`` or ``DISABLED`` are counted. Default: 0.
         deprecated_for: only builds whose deprecation took effect longer ago, in the forms of ``older_than``; builds
             that were disabled after it are among them, restored ones are not. Default: deprecated or not.
-        unused: whether to leave out builds whose AMIs :func:`get_image_references` finds in use. Default: False.
+        unused: whether to leave out builds whose AMIs :func:`get_image_references` finds in use; what cannot be looked
+            up in the image's own account is an error. Default: False.
         region: where an image given by its name is; an ARN has its own. Default: ``aws:region``, else boto3's.
 
     Returns:
@@ -171,10 +176,11 @@ def get_image_references(resource_arns: Sequence[str]) -> list[ImageReferences]:
         resource_arns: ARNs of image build versions, ``…:image/name/1.2.3/4``, of any regions. May be empty.
 
     Returns:
-        One entry an image, in the order of the ARNs.
+        One entry an image, in the order of the ARNs. What a missing right or a region without an answer hides is in
+        ``not_looked_up``.
 
     Raises:
-        pulumi.RunError: an ARN is not valid, a right is missing, or AWS did not answer in time. One line.
+        pulumi.RunError: an ARN is not valid, the configuration forbids an account, or it took too long. One line.
     """
     arguments = {"resource_arns": resource_arns}
     if _is_mocked():
@@ -207,7 +213,8 @@ def invoke_listing(
     """
     named = {_to_camel_case(name): _to_age(value) for name, value in arguments.items()}
     answer: Mapping[str, Any] = pulumi.runtime.invoke(f"imagebuilder:index:{function}", named, opts).value or {}
-    return [_with_snake_case_keys(entry) for entry in answer.get(result) or []]
+    # Pulumi carries every number as a double.
+    return [whole_numbers(_with_snake_case_keys(entry)) for entry in answer.get(result) or []]
 
 
 def _is_mocked() -> bool:

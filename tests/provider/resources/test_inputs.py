@@ -1,4 +1,4 @@
-"""What a program gives reaches the check, whatever it is."""
+"""Arguments of any type reach the check as values that Pulumi can carry."""
 
 from __future__ import annotations
 
@@ -11,15 +11,12 @@ from typing import Any
 
 import pulumi
 import pytest
-from pulumi.output import Unknown
 from pulumi_imagebuilder import AmiExclusionRulesArgs, ExclusionRulesArgs, IncludeResourcesArgs, LastLaunchedArgs
-from pulumi_imagebuilder.dynamic import ResourceStateUpdateProvider
-from pulumi_imagebuilder.resources.given import given, plain, refused_by_the_check
-from pulumi_imagebuilder.rules import UNKNOWN
+from pulumi_imagebuilder.resources.inputs import to_wire_value
 
-IMAGE = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.2.3/4"
 EAST = datetime.timezone(datetime.timedelta(hours=2))
 State = enum.Enum("State", {"GONE": "DELETED"})
+Unit = enum.Enum("Unit", {"DAYS": "DAYS"})
 Text = enum.Enum("Text", {"GONE": "DELETED"}, type=str)
 
 
@@ -45,17 +42,19 @@ Text = enum.Enum("Text", {"GONE": "DELETED"}, type=str)
         ({"x": pathlib.PurePosixPath("x")}, {"x": {"__type": "PurePosixPath"}}),
         (b"bytes", {"__type": "bytes"}),
         (IncludeResourcesArgs(amis=True), {"amis": True}),
-        (IncludeResourcesArgs(ami=True), {"ami": True}),  # type: ignore[call-arg]
-        (LastLaunchedArgs(value=1), {"value": 1}),  # type: ignore[call-arg]
         (
-            ExclusionRulesArgs(amis=AmiExclusionRulesArgs(regions=("a",), isPublic={1})),  # type: ignore[call-arg]
-            {"amis": {"regions": ["a"], "isPublic": [1]}},
+            ExclusionRulesArgs(
+                amis=AmiExclusionRulesArgs(
+                    regions=("a",), is_public=False, last_launched=LastLaunchedArgs(value=1, unit=Unit.DAYS.value)
+                )
+            ),
+            {"amis": {"regions": ["a"], "is_public": False, "last_launched": {"value": 1, "unit": "DAYS"}}},
         ),
     ],
 )
 def test_values_as_pulumi_can_carry_them(value: Any, carried: Any) -> None:
     """Enumerations by their text, times in RFC 3339, sets as lists, Args as dicts; the rest by its type's name."""
-    assert plain(value) == carried
+    assert to_wire_value(value) == carried
 
 
 def test_outputs_stay_outputs() -> None:
@@ -65,56 +64,18 @@ def test_outputs_stay_outputs() -> None:
         return State.GONE
 
     async def inside() -> list[Any]:
-        outputs = plain([pulumi.Output.secret({"at": State.GONE}), later(), {"deep": pulumi.Output.from_input((1,))}])
-        secret, awaited, deep = outputs[0], outputs[1], outputs[2]["deep"]
-        return [await secret.future(), await secret.is_secret(), await awaited.future(), await deep.future()]
+        deep = {"deep": pulumi.Output.from_input((1,))}
+        outputs = to_wire_value([pulumi.Output.secret({"at": State.GONE}), later(), deep])
+        secret, awaited = outputs[0], outputs[1]
+        values = [await output.future() for output in (secret, awaited, outputs[2]["deep"])]
+        return [await secret.is_secret(), *values]
 
-    assert asyncio.run(inside()) == [{"at": "DELETED"}, True, "DELETED", [1]]
-
-
-def test_names_that_do_not_exist_and_arguments_that_are_missing() -> None:
-    """Reach the check beside all others; what has a default keeps it, and what is given by position is Python's."""
-
-    class Declared:
-        @refused_by_the_check
-        def __init__(self, name: str, *, image: str, wait: bool = True) -> None:
-            self.inputs = given(self, {"image": image, "wait": wait})
-
-    assert Declared("x", image="web").inputs == {"image": "web", "wait": True}
-    assert Declared("x", imag={"web"}, status=State.GONE).inputs == {  # type: ignore[call-arg]
-        "image": None,
-        "wait": True,
-        "imag": ["web"],
-        "status": "DELETED",
-    }
-    with pytest.raises(TypeError, match="takes 2 positional arguments"):
-        Declared("x", "web")  # type: ignore[call-arg, misc]
+    assert asyncio.run(inside()) == [True, {"at": "DELETED"}, "DELETED", [1]]
 
 
-def test_values_that_a_preview_does_not_know() -> None:
-    """Pulumi hands them over as objects: they are left alone by the check, handed on, and count as changed."""
-    provider = ResourceStateUpdateProvider()
-    inputs: dict[str, Any] = {
-        "resource_arn": Unknown(),
-        "state": "DISABLE",
-        "client_token": Unknown(),
-        "triggers": [Unknown(), {"deep": Unknown()}],
-    }
-
-    checked = provider.check({}, inputs)
-    assert [(failure.property, failure.reason) for failure in checked.failures] == [
-        (
-            "state",
-            '"DISABLE" is not valid; expected one of AVAILABLE, DELETED, DEPRECATED, DISABLED '
-            '(did you mean "DISABLED"?)',
-        )
-    ]
-    checked = provider.check({}, {**inputs, "state": "DISABLED"})
-    assert checked.failures == []
-    assert checked.inputs["resource_arn"] == UNKNOWN
-    assert checked.inputs["triggers"] == [UNKNOWN, {"deep": UNKNOWN}]
-
-    known = {"resource_arn": IMAGE, "state": "DISABLED"}
-    assert provider.diff(IMAGE, known, {**known, "resource_arn": Unknown()}).replaces == ["resource_arn"]
-    assert provider.diff(IMAGE, known, {**known, "triggers": [Unknown()]}).changes
-    assert not provider.diff(IMAGE, known, known).changes
+@pytest.mark.parametrize("inner", [{"value": 1}, {"value": 1, "unit": "DAYS", "units": "DAYS"}])
+def test_a_wrong_keyword_of_args_is_pythons_own_error(inner: dict[str, Any]) -> None:
+    """Of plain dicts with the same mistakes, the check tells."""
+    with pytest.raises(TypeError, match="LastLaunchedArgs"):
+        LastLaunchedArgs(**inner)
+    assert to_wire_value({"last_launched": inner}) == {"last_launched": inner}

@@ -1,22 +1,34 @@
-"""`get_image_build_versions` against the local Image Builder."""
+"""The functions that ask AWS: against the emulator, and under Pulumi's mocks."""
 
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
-from typing import Any
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 import pytest
 from imagebuilder_emulator.emulator import Emulator
-from pulumi_imagebuilder import ImageBuildVersion, get_image_build_versions, get_image_build_versions_output
-from pulumi_imagebuilder.lifecycle import builds
+from pulumi.runtime import config
+from pulumi_imagebuilder import (
+    FleetStateUpdate,
+    ImageBuildVersion,
+    ImageReferences,
+    get_image_build_versions,
+    get_image_build_versions_output,
+    get_image_references,
+    get_image_references_output,
+)
+
+if TYPE_CHECKING:
+    from conftest import MockEngine
 
 STEM = "arn:aws:imagebuilder:us-east-1:123456789012:image/web"
-NEWEST = datetime.now(timezone.utc).replace(microsecond=0)
+NEWEST = datetime.now(UTC).replace(microsecond=0)
 STATES = ("AVAILABLE", "DEPRECATED", "DISABLED")
+BUILDS, REFERENCES = "imagebuilder:index:getImageBuildVersions", "imagebuilder:index:getImageReferences"
 
 
 def image(arn: str, days_ago: int, **more: Any) -> dict[str, Any]:
@@ -30,7 +42,7 @@ SEED = {
         image(f"{STEM}/2.10.0/1", 50, amis=[{"region": "us-east-1"}, {"region": "eu-west-1"}]),
         image(f"{STEM}/2.9.0/1", 50),
         image(f"{STEM}/2.9.0/2", 50),
-        image(f"{STEM.replace('web', 'other')}/1.0.0/1", 1),
+        image(f"{STEM.replace('web', 'website')}/1.0.0/1", 1),
         image(
             f"{STEM.replace('us-east-1', 'eu-west-1')}/9.0.0/1",
             1,
@@ -47,7 +59,7 @@ def running() -> Iterator[Emulator]:
         yield emulator
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def emulator(running: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
     """Reached through boto3's own chain and environment."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", running.url)
@@ -57,35 +69,54 @@ def emulator(running: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
     return running
 
 
+@pytest.fixture
+def configure() -> Iterator[Callable[[dict[str, str]], None]]:
+    """Set the stack's configuration."""
+    yield config.set_all_config
+    config.set_all_config({})
+
+
 def names(found: list[ImageBuildVersion]) -> list[str]:
     return [each.arn.rpartition("image/")[2] for each in found]
 
 
-def test_the_builds_of_one_version() -> None:
-    """All pages are followed, newest first."""
+def test_the_builds_of_one_version(emulator: Emulator) -> None:
+    """All pages are read, newest first."""
     found = get_image_build_versions(f"{STEM}/1.0.0")
     assert [each.build for each in found] == list(range(120, 0, -1))
+    assert get_image_build_versions(f"{STEM}/7.0.0") == []
 
 
-def test_the_builds_of_all_versions_by_name() -> None:
-    """Builds of one instant are in the order of their versions, which is one of numbers, not of text."""
+def test_the_builds_of_all_versions_by_name(emulator: Emulator) -> None:
+    """And of no image whose name begins with it; there may be none yet."""
     found = get_image_build_versions("web")
     assert names(found)[:4] == ["web/2.10.0/1", "web/2.9.0/2", "web/2.9.0/1", "web/1.0.0/120"]
     assert len(found) == 123
+    assert get_image_build_versions("nothing") == []
 
 
-def test_what_is_told_of_a_build() -> None:
-    """Attributes, and as a dict the same: a program may export it."""
+def test_the_filters_of_builds(emulator: Emulator) -> None:
+    """All of them reach the listing."""
+    found = get_image_build_versions(f"{STEM}/1.0.0", skip_newest=3, states=["AVAILABLE"], older_than="300d")
+    assert [each.build for each in found][:3] == [99, 96, 93]
+    assert get_image_build_versions(f"{STEM}/1.0.0", skip_newest=500) == []
+    assert get_image_build_versions("web", deprecated_for="36500d") == []
+
+
+def test_the_attributes_of_a_build(emulator: Emulator) -> None:
+    """As a dict the same: a program may export it."""
     (found,) = get_image_build_versions(f"{STEM}/2.10.0")
     assert (found.name, found.version, found.build, found.state, found.type) == ("web", "2.10.0", 1, "AVAILABLE", "AMI")
-    assert datetime.fromisoformat(found.date_created.replace("Z", "+00:00")) == NEWEST - timedelta(days=50)
+    assert datetime.fromisoformat(found.date_created) == NEWEST - timedelta(days=50)
+    assert found.deprecation_time is None
     assert [ami["region"] for ami in found.amis] == ["us-east-1", "eu-west-1"]
     assert all(ami["image"].startswith("ami-") for ami in found.amis)
     assert found.containers == []
     assert found["arn"] == found.arn
+    assert json.loads(json.dumps(found))["build"] == 1
 
 
-def test_containers_in_another_region() -> None:
+def test_containers_in_another_region(emulator: Emulator) -> None:
     """A region is for names."""
     (found,) = get_image_build_versions("web", region="eu-west-1")
     assert (found.type, found.amis) == ("DOCKER", [])
@@ -94,132 +125,162 @@ def test_containers_in_another_region() -> None:
     ]
 
 
-def test_the_newest_are_skipped_before_anything_else() -> None:
-    """`skip_newest` counts all builds, whatever their state."""
-    found = get_image_build_versions(f"{STEM}/1.0.0", skip_newest=3, states=["AVAILABLE"])
-    assert [each.build for each in found][:3] == [117, 114, 111]
-    assert get_image_build_versions(f"{STEM}/1.0.0", skip_newest=500) == []
-
-
-@pytest.mark.parametrize("older_than", ["49d", "7w", timedelta(days=49), "1176h"])
-def test_older_than(older_than: str | timedelta) -> None:
-    """An age in any of its forms."""
-    assert len(get_image_build_versions("web", older_than=older_than)) == 123
-    assert len(get_image_build_versions("web", older_than="51d")) == 120
-
-
-def test_ages_are_by_the_services_clock(emulator: Emulator) -> None:
-    """This machine's clock may be wrong: what counts is the time that it is for the service."""
-    before = emulator.clock.offset
-    emulator.clock.advance(timedelta(days=365))
-    try:
-        assert len(get_image_build_versions("web", older_than="366d")) == 123
-    finally:
-        emulator.clock.restore(before)
-
-
-def test_no_such_image() -> None:
-    """A retention rule may come before the first build."""
-    assert get_image_build_versions("nothing") == []
-    assert get_image_build_versions(f"{STEM}/7.0.0") == []
-
-
-def test_the_order_is_not_the_services() -> None:
-    """However the service lists them."""
-
-    class Shuffled:
-        async def call(self, region: str, operation: str, **parameters: Any) -> dict[str, Any]:
-            listed = [
-                {"arn": f"{STEM}/1.0.{patch}/{build}", "dateCreated": date, "state": {"status": "AVAILABLE"}}
-                for patch in (2, 10)
-                for build in (1, 2)
-                for date in ("2026-01-31T00:00:00.5Z",)
-            ]
-            random.shuffle(listed)
-            return {"imageSummaryList": listed}
-
-    found, _ = asyncio.run(builds.builds_of(Shuffled(), "us-east-1", "web", asked="listing"))  # type: ignore[arg-type]
-    assert [each["arn"] for each in found] == [f"{STEM}/1.0.{end}" for end in ("10/2", "10/1", "2/2", "2/1")]
-
-
-def test_a_fault_is_waited_out(emulator: Emulator) -> None:
-    """As everywhere: what passes by itself is asked again."""
-    emulator.faults.add("ListImageBuildVersions throttle first=2")
-    try:
-        assert len(get_image_build_versions(f"{STEM}/2.9.0")) == 2
-    finally:
-        emulator.faults.clear()
-
-
-BAD: list[tuple[dict[str, Any], str]] = [
-    ({"image": ""}, "image: '' is not valid; expected the name of an image, or the ARN of a version"),
-    (
-        {"image": f"{STEM}/1.0.0/1"},
-        f'image: "{STEM}/1.0.0/1" is not the ARN of an image version; expected an ARN such as '
-        '"arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.2.3", without the number of a build, '
-        "or the name of an image",
-    ),
-    (
-        {"image": f"{STEM}/1.0.0", "region": "eu-west-1"},
-        f'region: "eu-west-1" is not the region in "{STEM}/1.0.0"; leave it out',
-    ),
-    ({"older_than": "90 days"}, "older_than: '90 days' is not valid; expected an age such as 90d, 12h or 2w"),
-    ({"older_than": 90}, "older_than: 90 is not valid; expected an age such as 90d, 12h or 2w"),
-    (
-        {"older_than": timedelta(days=-1)},
-        "older_than: -1 day, 0:00:00 is negative; expected an age such as 90d, 12h or 2w",
-    ),
-    ({"older_than": f"{10**12}d"}, "older_than: '1000000000000d' is longer than there has been time"),
-    ({"skip_newest": -1}, "skip_newest: -1 is negative; expected a whole number from 0"),
-    ({"skip_newest": 1.5}, "skip_newest: 1.5 is not valid; expected a whole number from 0"),
-    ({"skip_newest": True}, "skip_newest: True is not valid; expected a whole number from 0"),
-    (
-        {"states": ["GONE"]},
-        "states: 'GONE' is not valid; expected one of PENDING, CREATING, BUILDING, TESTING, DISTRIBUTING, INTEGRATING, "
-        "AVAILABLE, CANCELLED, FAILED, DEPRECATED, DELETED, DISABLED",
-    ),
-    (
-        {"states": "AVAILABLE"},
-        "states: 'AVAILABLE' is not valid; expected a list of states, each one of PENDING, CREATING, BUILDING, "
-        "TESTING, DISTRIBUTING, INTEGRATING, AVAILABLE, CANCELLED, FAILED, DEPRECATED, DELETED, DISABLED",
-    ),
-]
-
-
-@pytest.mark.parametrize(("arguments", "told"), BAD, ids=[told.partition(" is ")[0] for _, told in BAD])
-def test_bad_input(emulator: Emulator, arguments: dict[str, Any], told: str) -> None:
-    """One line, and no call."""
-    before = emulator.requests.counts()
-    with pytest.raises(pulumi.RunError) as failure:
-        get_image_build_versions(**{"image": "web", **arguments})
-    assert str(failure.value) == told
-    assert emulator.requests.counts() == before
-
-
-def test_no_region(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name needs a region from somewhere."""
-    monkeypatch.delenv("AWS_DEFAULT_REGION")
-    with pytest.raises(pulumi.RunError) as failure:
-        get_image_build_versions("web")
-    assert str(failure.value) == "no region was given: name one, or set aws:region in the stack's configuration"
-
-
-def test_a_refusal_is_one_line(emulator: Emulator) -> None:
-    """It says what was asked, and what the service said."""
+def test_errors_are_run_errors_of_one_line(emulator: Emulator) -> None:
+    """Invalid arguments, and what the service refuses."""
+    with pytest.raises(pulumi.RunError, match=r'^image: "web\*" has a wildcard, .*$'):
+        get_image_build_versions("web*")
     emulator.faults.add("ListImageBuildVersions error=ForbiddenException")
     try:
         with pytest.raises(pulumi.RunError, match=r"^listing the builds of image web: ForbiddenException: .*$"):
             get_image_build_versions("web")
     finally:
         emulator.faults.clear()
+    with pytest.raises(pulumi.RunError, match=r"^resource_arns: .*$"):
+        get_image_references(["ami-1"])
 
 
-def test_the_output_form() -> None:
-    """Inputs may be outputs, and a timedelta."""
+def test_the_stacks_configuration_is_used(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, configure: Callable[[dict[str, str]], None]
+) -> None:
+    """Credentials, region and endpoints of the stack, with nothing in the environment."""
+    for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name)
+    configure(
+        {
+            "aws:accessKey": "emulator",
+            "aws:secretKey": "emulator",
+            "aws:region": "eu-west-1",
+            "aws:endpoints": json.dumps([{"imagebuilder": emulator.url}]),
+        }
+    )
+    assert names(get_image_build_versions("web")) == ["web/9.0.0/1"]
 
-    async def program() -> list[ImageBuildVersion]:
-        image, skipped = pulumi.Output.from_input("web"), pulumi.Output.from_input(3.0)
-        found = get_image_build_versions_output(image, skip_newest=skipped, older_than=timedelta(days=300, hours=12))  # type: ignore[arg-type]
-        return await found.future() or []
 
-    assert [each.build for each in asyncio.run(program())][:2] == [99, 98]
+@pytest.mark.parametrize(
+    ("setting", "value", "text"),
+    [
+        ("forbiddenAccountIds", '["123456789012"]', "account 123456789012"),
+        ("allowedAccountIds", '["210987654321"]', "account 123456789012"),
+        ("assumeRoleWithWebIdentity", "{}", "aws:assumeRoleWithWebIdentity"),
+        ("customCaBundle", "/nowhere/ca.pem", "/nowhere/ca.pem"),
+        ("useFipsEndpoint", "perhaps", "aws:useFipsEndpoint"),
+        ("sharedCredentialsFiles", '["/nowhere/credentials"]', "aws:sharedCredentialsFiles"),
+    ],
+)
+def test_no_part_of_the_configuration_is_passed_over(
+    emulator: Emulator, configure: Callable[[dict[str, str]], None], setting: str, value: str, text: str
+) -> None:
+    """Guards, roles and ways: each that cannot be satisfied is an error, and no build is listed."""
+    configure({f"aws:{setting}": value})
+    before = emulator.requests.counts().get("ListImageBuildVersions", 0)
+    with pytest.raises(pulumi.RunError, match=text):
+        get_image_build_versions(f"{STEM}/1.0.0")
+    assert emulator.requests.counts().get("ListImageBuildVersions", 0) == before
+
+
+def test_the_output_form(emulator: Emulator) -> None:
+    """Inputs may be outputs, doubles and timedeltas; a secret makes the result one."""
+
+    async def program() -> tuple[list[ImageBuildVersion], bool, bool]:
+        found = get_image_build_versions_output(
+            pulumi.Output.from_input("web"),
+            skip_newest=pulumi.Output.from_input(3.0),  # type: ignore[arg-type]
+            older_than=timedelta(days=300, hours=12),
+        )
+        later = get_image_build_versions_output(pulumi.Output.secret("web"), older_than=pulumi.Output.from_input("1d"))
+        return await found.future() or [], await found.is_secret(), await later.is_secret()
+
+    found, plain, secret = asyncio.run(program())
+    assert [each.build for each in found][:2] == [99, 98]
+    assert (plain, secret) == (False, True)
+
+
+def test_mocks_are_asked_for_builds(engine: MockEngine) -> None:
+    """As with the functions of other packages: camelCase, only what was given, and nothing of AWS."""
+    amis = [{"region": "us-east-1", "image": "ami-1", "accountId": "123456789012"}]
+    engine.answers[BUILDS] = {
+        "imageBuildVersions": [{"arn": f"{STEM}/1.0.0/2", "build": 2, "dateCreated": "2026-01-31", "amis": amis}]
+    }
+    found: list[ImageBuildVersion] = []
+
+    def program() -> None:
+        found.extend(
+            get_image_build_versions(
+                "web", older_than=timedelta(days=90), deprecated_for=timedelta(hours=36), unused=True
+            )
+        )
+        arns = [build.arn for build in found]
+        FleetStateUpdate("old", resource_arns=arns, state="DISABLED")
+
+    engine.run(program)
+
+    (call,) = engine.calls
+    assert (call.token, call.args) == (
+        BUILDS,
+        {"image": "web", "olderThan": "90d", "deprecatedFor": "129600s", "skipNewest": 0, "unused": True},
+    )
+    (build,) = found
+    assert (build.arn, build.build, build.date_created, build.state) == (f"{STEM}/1.0.0/2", 2, "2026-01-31", None)
+    assert type(build.build) is int
+    assert build.amis == [{"region": "us-east-1", "image": "ami-1", "account_id": "123456789012"}]
+    assert engine.inputs("old")["resource_arns"] == [f"{STEM}/1.0.0/2"]
+
+
+def test_mocks_are_asked_for_references(engine: MockEngine) -> None:
+    """In both forms."""
+    use = {"kind": "launch template", "arn": "lt", "name": "web", "detail": "$Default", "image": "ami-1"}
+    engine.answers[REFERENCES] = {
+        "imageReferences": [
+            {"arn": f"{STEM}/1.0.0/2", "usedBy": [use], "notLookedUp": [{"accountId": "1"}], "inUse": True}
+        ]
+    }
+    found: list[ImageReferences] = []
+
+    def program() -> None:
+        found.extend(get_image_references([f"{STEM}/1.0.0/2"]))
+        get_image_references_output([pulumi.Output.from_input(f"{STEM}/1.0.0/2")]).apply(found.extend)
+
+    engine.run(program)
+
+    assert [(call.token, call.args) for call in engine.calls] == [
+        (REFERENCES, {"resourceArns": [f"{STEM}/1.0.0/2"]})
+    ] * 2
+    assert len(found) == 2
+    assert found[0] == found[1]
+    assert found[0].in_use is True
+    assert found[0].used_by == [use]
+    assert found[0].not_looked_up == [{"account_id": "1"}]
+
+
+def test_mocks_that_know_nothing_mean_no_builds(engine: MockEngine) -> None:
+    """`return {}` is what most tests' mocks answer."""
+    found: list[Any] = []
+    engine.run(lambda: found.append((get_image_build_versions("web"), get_image_references([]))))
+    assert found == [([], [])]
+
+
+@pytest.mark.parametrize("preview", [True, False])
+def test_unknown_inputs_are_not_asked_for(engine: MockEngine, preview: bool) -> None:
+    """In a preview the name may come from a resource that does not exist yet: then the builds are unknown, too."""
+    known: list[bool] = []
+
+    async def unknown() -> pulumi.Output[str]:
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        done.set_result("web")
+        flag: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        flag.set_result(not preview)
+        return pulumi.Output(set(), done, flag)  # type: ignore[arg-type]
+
+    async def look(found: pulumi.Output[Any]) -> None:
+        known.append(await found.is_known())
+
+    def program() -> None:
+        name = pulumi.Output.from_input(unknown())
+        found = get_image_build_versions_output(name)
+        arns = found.apply(lambda builds: [build.arn for build in builds])
+        FleetStateUpdate("old", resource_arns=arns, state="DISABLED")
+        pulumi.Output.from_input(look(found))
+
+    engine.run(program, preview=preview)
+    assert known == [not preview]
+    assert len(engine.calls) == (0 if preview else 1)
