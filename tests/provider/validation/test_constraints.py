@@ -80,6 +80,16 @@ def test_schedule_in_the_past_is_refused_before_a_call(
     assert reasons({**base, **edit}, kind, previous=previous) == {"update_at": NOT_IN_THE_FUTURE}
 
 
+def test_schedule_in_the_past_is_refused_where_a_new_argument_changes(
+    description: dict[str, Any], partitions: dict[str, Any], new_members: None
+) -> None:
+    """An argument that a newer botocore has calls the service again like any other."""
+    model = Model(description, partitions)
+
+    assert reasons({**SCHEDULED, "dry_run": True}, previous=SCHEDULED, model=model) == {"update_at": NOT_IN_THE_FUTURE}
+    assert reasons({**SCHEDULED, "dry_run": False}, previous=SCHEDULED, model=model) == {}
+
+
 def test_clock_is_the_machines_by_default() -> None:
     """Without a time, the clock's is used."""
     failures = validate(Kind.SINGLE, {**SCHEDULED, "update_at": "2020-01-01T00:00:00Z"}).failures
