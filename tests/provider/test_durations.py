@@ -74,7 +74,7 @@ def test_parse_age_refuses_other_values(text: Any) -> None:
 
 def test_parse_age_refuses_more_than_a_timedelta_holds() -> None:
     """An age that Python cannot hold is refused as an age, not as an overflow."""
-    with pytest.raises(ValueError, match="^invalid age '999999999999d'; expected at most 999999999d$"):
+    with pytest.raises(ValueError, match=r"^invalid age '999999999999d'; expected at most 999999999d$"):
         parse_age("999999999999d")
 
 

@@ -56,7 +56,7 @@ class Constraints:
         """Add a failure for each rule that is broken."""
         valid = self._check_inclusion()
         if valid or self._state == "DELETED":
-            # A deletion needs a role, whatever else is wrong with what is included.
+            # A deletion needs a role even if nothing valid is included.
             valid = self._check_role_presence() and valid
         if valid:
             self._check_exclusion()

@@ -39,7 +39,7 @@ def parse(text: str) -> datetime:
 def text(instant: datetime) -> str:
     """Return an instant as state and messages have it.
 
-    >>> text(datetime(2030, 1, 31, tzinfo=timezone.utc))
+    >>> text(datetime(2030, 1, 31, tzinfo=UTC))
     '2030-01-31T00:00:00Z'
     """
     return instant.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"

@@ -50,7 +50,7 @@ def validate(
         inputs: the inputs as Pulumi passes them, by the names of the arguments. Keys that begin with two underscores
             are returned untouched; ``__secrets`` lists the paths of properties whose values no message may show.
         previous: the inputs in the state: a schedule whose time has passed since is no mistake as long as the service
-            is not called anew. Default: there are none.
+            is not called again. Default: there are none.
         now: the current time, with an offset. Default: the clock's.
         model: the service's model. Default: that of the installed botocore.
     """
@@ -232,7 +232,7 @@ def _if_valid(shape: StringShape, text: str) -> str | None:
 
 
 def _nearest_choice(value: str, choices: list[str]) -> str | None:
-    """Return the choice of an enumeration that was probably meant, in whatever case it was written."""
+    """Return the choice of an enumeration that was probably meant, in upper or lower case."""
     by_lower = {text.lower(): text for text in choices}
     meant = nearest_name(value.lower(), list(by_lower))
     return by_lower[meant] if meant else None

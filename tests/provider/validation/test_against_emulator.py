@@ -11,7 +11,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -225,7 +225,7 @@ def as_declared(request: dict[str, Any]) -> dict[str, Any]:
     if isinstance(inputs.get("state"), dict) and inputs["state"].keys() == {"status"}:
         inputs["state"] = inputs["state"]["status"]
     if isinstance(inputs.get("update_at"), int) and inputs["update_at"] >= 1_000_000_000:
-        inputs["update_at"] = f"{datetime.fromtimestamp(inputs['update_at'], timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+        inputs["update_at"] = f"{datetime.fromtimestamp(inputs['update_at'], UTC):%Y-%m-%dT%H:%M:%SZ}"
     return inputs
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from pulumi_imagebuilder.validation.schema import Model
 IMAGE = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.2.3/4"
 OTHER = "arn:aws:imagebuilder:us-east-1:123456789012:image/db/1.0.0/1"
 CHINESE = "arn:aws-cn:imagebuilder:cn-north-1:123456789012:image/web/1.2.3/4"
-NOW = datetime(2026, 6, 1, tzinfo=timezone.utc)
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
 PAST, FUTURE = "2026-05-01T00:00:00Z", "2026-07-01T00:00:00Z"
 NOT_IN_THE_FUTURE = (
     f'"{PAST}" is not in the future (it is now 2026-06-01T00:00:00Z); '
@@ -54,7 +54,7 @@ FLEET = {"resource_arns": [IMAGE], "state": "DEPRECATED", "update_at": PAST, "wa
     ],
 )
 def test_elapsed_schedule_is_no_mistake(kind: Kind, previous: dict[str, Any], edit: dict[str, Any]) -> None:
-    """While the service is not called anew, as far as is known, the time was in the future when it was sent."""
+    """While the service is not called again, as far as is known, the time was in the future when it was sent."""
     assert reasons({**previous, **edit}, kind, previous=previous) == {}
 
 
@@ -78,6 +78,16 @@ def test_schedule_in_the_past_is_refused_before_a_call(
     base = FLEET if kind is Kind.FLEET else SCHEDULED
 
     assert reasons({**base, **edit}, kind, previous=previous) == {"update_at": NOT_IN_THE_FUTURE}
+
+
+def test_schedule_in_the_past_is_refused_where_a_new_argument_changes(
+    description: dict[str, Any], partitions: dict[str, Any], new_members: None
+) -> None:
+    """An argument that a newer botocore has calls the service again like any other."""
+    model = Model(description, partitions)
+
+    assert reasons({**SCHEDULED, "dry_run": True}, previous=SCHEDULED, model=model) == {"update_at": NOT_IN_THE_FUTURE}
+    assert reasons({**SCHEDULED, "dry_run": False}, previous=SCHEDULED, model=model) == {}
 
 
 def test_clock_is_the_machines_by_default() -> None:
@@ -197,7 +207,7 @@ def test_excluded_regions_of_a_new_partition(description: dict[str, Any], partit
 @pytest.mark.parametrize("kind", list(Kind))
 @pytest.mark.parametrize("account", ["aws", "aws-marketplace"])
 def test_amazons_own_images_are_refused(kind: Kind, account: str) -> None:
-    """Nobody but Amazon can change them, whatever is asked; the other images of a fleet are checked as ever."""
+    """Only Amazon can change them, to any state; the other images of a fleet are valid."""
     image = IMAGE.replace("123456789012", account)
     inputs: dict[Kind, dict[str, Any]] = {
         Kind.SINGLE: {"resource_arn": image, "state": "DISABLED"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import botocore.validate
@@ -46,7 +46,7 @@ PARAMETERS = {
             "tagMap": {"is_public": "as given"},
         }
     },
-    "updateAt": datetime(2030, 1, 31, tzinfo=timezone.utc),
+    "updateAt": datetime(2030, 1, 31, tzinfo=UTC),
 }
 
 
@@ -112,7 +112,7 @@ def test_new_parameters_are_sent(description: dict[str, Any], partitions: dict[s
         "dryRun": False,
         "notify": {
             "topicArns": ["a", "b"],
-            "notBefore": datetime(2030, 1, 31, tzinfo=timezone.utc),
+            "notBefore": datetime(2030, 1, 31, tzinfo=UTC),
             "attempts": 2,
         },
     }

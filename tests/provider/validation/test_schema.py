@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from pulumi_imagebuilder.validation.schema import IMAGE as IMAGE_ARGUMENT
 
 IMAGE = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.2.3/4"
 ROLE = "arn:aws:iam::123456789012:role/ImageLifecycle"
-NOW = datetime(2026, 6, 1, tzinfo=timezone.utc)
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
 def reasons(inputs: dict[str, Any], kind: Kind = Kind.SINGLE, **options: Any) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import assume, given
@@ -16,13 +16,13 @@ def test_parse_keeps_the_instant(instant: datetime) -> None:
     offset = instant.utcoffset()
     assert offset is not None
     assume(offset.total_seconds() % 60 == 0)  # Offsets of local mean time have seconds, which RFC 3339 cannot write.
-    assert parse(instant.isoformat()) == instant.astimezone(timezone.utc).replace(microsecond=0)
+    assert parse(instant.isoformat()) == instant.astimezone(UTC).replace(microsecond=0)
 
 
 @given(st.datetimes())
 def test_text_round_trip(instant: datetime) -> None:
     """What is written here is read here."""
-    utc = instant.replace(microsecond=0, tzinfo=timezone.utc)
+    utc = instant.replace(microsecond=0, tzinfo=UTC)
     assert parse(text(utc)) == utc
 
 
@@ -65,4 +65,4 @@ def test_parse_refuses_what_only_python_takes(written: str, problem: str) -> Non
 @pytest.mark.parametrize("fraction", ["", ".5", ".250", ".999999", ".123456789"])
 def test_parse_drops_fractions(fraction: str) -> None:
     """A fraction of any length is dropped, not rounded."""
-    assert parse(f"2026-12-01T00:00:00{fraction}Z") == datetime(2026, 12, 1, tzinfo=timezone.utc)
+    assert parse(f"2026-12-01T00:00:00{fraction}Z") == datetime(2026, 12, 1, tzinfo=UTC)

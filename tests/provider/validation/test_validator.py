@@ -7,7 +7,7 @@ import importlib
 import pkgutil
 import subprocess
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ IMAGE = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.2.3/4"
 OTHER = "arn:aws:imagebuilder:us-east-1:123456789012:image/db/1.0.0/1"
 ROLE = "arn:aws:iam::123456789012:role/ImageLifecycle"
 FOREIGN_ROLE = "arn:aws:iam::999999999999:role/ImageLifecycle"
-NOW = datetime(2026, 6, 1, tzinfo=timezone.utc)
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
 PAST, FUTURE = "2026-05-01T00:00:00Z", "2026-07-01T00:00:00Z"
 
 VALID: dict[Kind, dict[str, Any]] = {
