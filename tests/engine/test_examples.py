@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from workspace import ROOT
+
+from tools.workspace import ROOT
 
 FOLDER = ROOT / "examples"
 ACCOUNT = "arn:aws:imagebuilder:us-east-1:123456789012:image"

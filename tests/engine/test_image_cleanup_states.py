@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from imagebuilder_emulator.emulator import Emulator
-from workspace import ROOT
+
+from tools.workspace import ROOT
 
 START = "StartResourceStateUpdate"
 ROWS = {

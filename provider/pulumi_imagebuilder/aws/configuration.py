@@ -19,7 +19,7 @@ import botocore.session
 import urllib3
 
 from .._version import __version__
-from ..durations import seconds
+from ..durations import parse_duration
 from ..errors import ConfigurationError
 
 MAX_CONCURRENT_CALLS = 16
@@ -377,7 +377,7 @@ def partition_of(region: str) -> str:
 
 def _duration_seconds(duration: Any) -> int:
     """Return the seconds of a number, or of a Go duration as pulumi-aws takes it: ``1h30m``."""
-    return int(duration) if isinstance(duration, int | float) else int(seconds(str(duration)))
+    return int(duration) if isinstance(duration, int | float) else int(parse_duration(str(duration)))
 
 
 class _Values:

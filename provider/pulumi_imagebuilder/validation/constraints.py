@@ -310,19 +310,21 @@ class Constraints:
         for path, region in self._written_items("exclusion_rules", "amis", "regions"):
             if not isinstance(region, str) or region == UNKNOWN or self.failures.has_failure(path):
                 continue
-            home = self._partition_of(region)
-            if image is not None and any(region == each.region for _, each in images):
+            if any(region == each.region for _, each in images):
                 continue
+            home = self._partition_of(region)
+            secret = self.failures.is_secret(path) or self.failures.is_secret(image_path)
+            # The patterns let any word pass, and so a slip in one: "us-esat-1".
             if home is None or not (region in home.regions or _DIRECTION.fullmatch(region.split("-")[-2])):
+                example = "us-east-1" if image is None or secret else image.region
                 self.failures.add_invalid(
                     path,
                     region,
-                    'a region such as "us-east-1"',
+                    f'a region such as "{example}"',
                     problem="is not a region, so it would exclude nothing",
                     hint=self._nearest_region(region, image),
                 )
             elif image is not None and home.id != image.partition:
-                secret = self.failures.is_secret(path) or self.failures.is_secret(image_path)
                 problem = (
                     f"is in another partition than the image ({image_path})"
                     if secret
@@ -336,10 +338,12 @@ class Constraints:
         known = [
             region for each in self.partitions if image is None or each.id == image.partition for region in each.regions
         ]
-        lower = text.strip().lower().replace("_", "-")
-        # The name of an availability zone is that of its region and a letter.
-        without_zone = re.sub(r"(?<=[0-9])[a-z]$", "", lower)
-        return without_zone if without_zone in known else next(iter(difflib.get_close_matches(lower, known, 1)), None)
+        # An availability zone has the name of its region and a letter.
+        lower = re.sub(r"(?<=[0-9])[a-z]$", "", text.strip().lower())
+        letters = _sorted_letters(lower)
+        # Missing hyphens and swapped letters first: "us-esat-1" is as near to us-west-1 as to us-east-1.
+        same = [region for region in known if _sorted_letters(region) == letters]
+        return next(iter(same or difflib.get_close_matches(lower, known, 1)), None)
 
     def _check_shared_accounts(self) -> None:
         for path, account in self._written_items("exclusion_rules", "amis", "shared_accounts"):
@@ -352,6 +356,11 @@ class Constraints:
                 )
 
 
+def _sorted_letters(text: str) -> list[str]:
+    return sorted(re.sub("[^a-z0-9]", "", text))
+
+
 def _excludes_nothing(rules: Mapping[str, Any]) -> bool:
-    """Return whether no rule is set: False and an empty list exclude nothing, as None does."""
-    return not any(any(each.values()) if isinstance(each, Mapping) else each for each in rules.values())
+    """Return whether no rule is set. An empty list is none; a False is one that was switched off on purpose."""
+    rules_set = [rule for each in rules.values() for rule in (each.values() if isinstance(each, Mapping) else [each])]
+    return all(rule in (None, [], {}) for rule in rules_set)

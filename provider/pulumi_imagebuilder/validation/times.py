@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 EXAMPLE = "2030-01-31T00:00:00Z"
 
@@ -31,7 +31,7 @@ def parse(text: str) -> datetime:
     if offset is None:
         raise ValueError("has no offset from UTC")
     try:
-        return datetime.fromisoformat(f"{day}T{clock}{offset.upper()}").astimezone(timezone.utc)
+        return datetime.fromisoformat(f"{day}T{clock}{offset.upper()}").astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError("is a time that does not exist") from None
 
@@ -42,4 +42,4 @@ def text(instant: datetime) -> str:
     >>> text(datetime(2030, 1, 31, tzinfo=timezone.utc))
     '2030-01-31T00:00:00Z'
     """
-    return instant.astimezone(timezone.utc).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+    return instant.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from . import descriptions, times
@@ -68,7 +68,7 @@ def validate(
         written=written,
         partitions=model.partitions,
         failures=failures,
-        now=(now or datetime.now(timezone.utc)) if calls else None,
+        now=(now or datetime.now(UTC)) if calls else None,
     ).check()
 
     found = failures.failures(order=list(members(declaration)))

@@ -1,4 +1,4 @@
-"""The rules against the emulator, which was written without them: whatever one lets pass, so does the other."""
+"""Validation against the emulator, which was written without it: what one accepts, the other accepts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import botocore.session
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pulumi_imagebuilder.rules import Kind, check, request
+from pulumi_imagebuilder.validation import Kind, request, validate
 
 IMAGE = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.2.3/4"
 ROLE = "arn:aws:iam::123456789012:role/ImageLifecycle"
@@ -46,7 +46,7 @@ Verdict = Callable[[dict[str, Any]], str | None]
 
 @pytest.fixture(scope="module")
 def verdict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verdict]:
-    """Asks the emulator; returns its reason if it refuses the request for its shape or by a rule."""
+    """Send a request to the emulator; return its reason if it refuses the request for its shape or by a rule."""
     seed = tmp_path_factory.mktemp("emulator") / "seed.yaml"
     seed.write_text(SEED, encoding="utf-8")
     command = Path(sys.executable).with_name("imagebuilder-emulator")
@@ -56,20 +56,20 @@ def verdict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verdict]:
         try:
             assert process.stdout is not None
             url = process.stdout.readline().removeprefix("Listening on ").strip()
-            yield lambda parameters: _ask(url, parameters)
+            yield lambda parameters: _send(url, parameters)
         finally:
             process.terminate()
             process.wait(10)
 
 
-def _ask(url: str, parameters: dict[str, Any]) -> str | None:
+def _send(url: str, parameters: dict[str, Any]) -> str | None:
     # Not through boto3, which would refuse some of the requests itself.
     body = json.dumps(parameters, default=datetime.timestamp).encode()
-    asked = urllib.request.Request(f"{url}/StartResourceStateUpdate", body, method="PUT")
-    asked.add_header("Authorization", AUTHORIZATION)
-    asked.add_header("Content-Type", "application/json")
+    sent = urllib.request.Request(f"{url}/StartResourceStateUpdate", body, method="PUT")
+    sent.add_header("Authorization", AUTHORIZATION)
+    sent.add_header("Content-Type", "application/json")
     try:
-        with urllib.request.urlopen(asked, timeout=10):
+        with urllib.request.urlopen(sent, timeout=10):
             return None
     except urllib.error.HTTPError as error:
         code, text = error.headers["x-amzn-errortype"].split(":")[0], error.read().decode()
@@ -77,19 +77,19 @@ def _ask(url: str, parameters: dict[str, Any]) -> str | None:
         return text if code in REFUSED_BY_SHAPE_OR_RULE else None
 
 
-def as_the_api_has_it(inputs: dict[str, Any]) -> dict[str, Any]:
-    """The declaration as it was written, as a request: written down once more, without the rules' own reading."""
-    asked = {"clientToken": "token", **{camel(name): item for name, item in inputs.items()}}
-    if "state" in asked:
-        asked["state"] = {"status": asked["state"]}
-    if isinstance(asked.get("includeResources"), dict):
-        asked["includeResources"] = {camel(name): item for name, item in asked["includeResources"].items()}
-    rules = asked.get("exclusionRules")
+def to_parameters(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a declaration as it was written, without any code of the provider."""
+    parameters = {"clientToken": "token", **{camel(name): item for name, item in inputs.items()}}
+    if "state" in parameters:
+        parameters["state"] = {"status": parameters["state"]}
+    if isinstance(parameters.get("includeResources"), dict):
+        parameters["includeResources"] = {camel(name): item for name, item in parameters["includeResources"].items()}
+    rules = parameters.get("exclusionRules")
     if isinstance(rules, dict) and isinstance(rules.get("amis"), dict):
-        asked["exclusionRules"] = {**rules, "amis": {camel(name): item for name, item in rules["amis"].items()}}
-    if isinstance(asked.get("updateAt"), str) and re.fullmatch(r"\d{4}-.*Z", asked["updateAt"]):
-        asked["updateAt"] = datetime.fromisoformat(asked["updateAt"].replace("Z", "+00:00")).timestamp()
-    return asked
+        parameters["exclusionRules"] = {**rules, "amis": {camel(name): item for name, item in rules["amis"].items()}}
+    if isinstance(parameters.get("updateAt"), str) and re.fullmatch(r"\d{4}-.*Z", parameters["updateAt"]):
+        parameters["updateAt"] = datetime.fromisoformat(parameters["updateAt"].replace("Z", "+00:00")).timestamp()
+    return parameters
 
 
 def camel(name: str) -> str:
@@ -100,8 +100,8 @@ RULES = st.fixed_dictionaries(
     {},
     optional={
         "is_public": st.booleans(),
-        "regions": st.lists(st.sampled_from(["us-east-1", "eu-west-1", "ap-south-1"]), max_size=4),
-        "shared_accounts": st.lists(st.from_regex("[0-9]{12}", fullmatch=True), min_size=1, max_size=4),
+        "regions": st.lists(st.sampled_from(["us-east-1", "eu-west-1", "ap-south-1"]), min_size=1, max_size=4),
+        "shared_accounts": st.lists(st.from_regex("(?!0{12})[0-9]{12}", fullmatch=True), min_size=1, max_size=4),
         "last_launched": st.fixed_dictionaries(
             {"value": st.integers(1, 365), "unit": st.sampled_from(["DAYS", "WEEKS", "MONTHS", "YEARS"])}
         ),
@@ -117,7 +117,7 @@ RULES = st.fixed_dictionaries(
 
 @st.composite
 def declarations(draw: st.DrawFn) -> dict[str, Any]:
-    """Declarations that obey every rule."""
+    """Return declarations that break no rule."""
     state = draw(st.sampled_from(["AVAILABLE", "DEPRECATED", "DISABLED", "DELETED"]))
     inputs: dict[str, Any] = {"resource_arn": IMAGE, "state": state}
     if state == "DELETED" or draw(st.booleans()):
@@ -150,12 +150,12 @@ PLAUSIBLE: dict[str, list[Any]] = {
     "containers": [True],
     "update_at": ["2001-01-01T00:00:00Z", "2150-01-01T00:00:00Z"],
 }
-"""What is right in itself, and wrong only beside something else."""
+"""Valid by themselves, and wrong only beside another argument."""
 
 
 @st.composite
 def broken(draw: st.DrawFn) -> dict[str, Any]:
-    """Declarations that are right but for one place, where something was left out, or put that may not belong there."""
+    """Return declarations with one change: something left out, or a value that may be wrong in its place."""
     inputs = copy.deepcopy(draw(declarations()))
     more = [("execution_role",), ("include_resources",), ("update_at",), ("exclusion_rules",)]
     if "include_resources" in inputs:
@@ -173,18 +173,18 @@ def broken(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def paths(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The path of everything in a declaration that can be left out or replaced."""
+    """Return the path of everything in a declaration that can be left out or replaced."""
     for name, item in value.items() if isinstance(value, dict) else ():
         yield (*above, name)
         yield from paths(item, (*above, name))
 
 
 MODEL = botocore.session.get_session().get_service_model("imagebuilder")
-ASKED = MODEL.operation_model("StartResourceStateUpdate").input_shape
+REQUEST = MODEL.operation_model("StartResourceStateUpdate").input_shape
 
 
 def of_shape(shape: Any) -> st.SearchStrategy[Any]:
-    """Requests as the service's model has them, at its bounds and beyond, now and then no request at all."""
+    """Return requests that fit the service's model, at its bounds and beyond, one in twenty with another value."""
     return st.integers(0, 19).flatmap(lambda chance: st.sampled_from(JUNK) if chance == 0 else _near(shape))
 
 
@@ -220,7 +220,7 @@ def _text(shape: Any, low: int, high: int) -> st.SearchStrategy[str]:
 
 
 def as_declared(request: dict[str, Any]) -> dict[str, Any]:
-    """A request as a program would declare it."""
+    """Return a request as a program would declare it."""
     inputs = snake(request)
     if isinstance(inputs.get("state"), dict) and inputs["state"].keys() == {"status"}:
         inputs["state"] = inputs["state"]["status"]
@@ -230,7 +230,7 @@ def as_declared(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def snake(value: Any) -> Any:
-    """The names of members as Python has them; tags keep theirs."""
+    """Return a value with the names of members as Python has them; tags keep theirs."""
     if not isinstance(value, dict):
         return value
     return {botocore.xform_name(name): item if name == "tagMap" else snake(item) for name, item in value.items()}
@@ -241,58 +241,58 @@ ONE_EMULATOR = settings(deadline=None, max_examples=200, suppress_health_check=[
 
 @ONE_EMULATOR
 @given(inputs=declarations())
-def test_what_is_right_passes_both(inputs: dict[str, Any], verdict: Verdict) -> None:
-    """A declaration that obeys every rule passes the check, and what is then asked is accepted by the emulator."""
-    checked = check(Kind.SINGLE, inputs)
+def test_valid_declarations_are_accepted_by_both(inputs: dict[str, Any], verdict: Verdict) -> None:
+    """A declaration that breaks no rule is valid, and the emulator accepts the request that is made of it."""
+    validated = validate(Kind.SINGLE, inputs)
 
-    assert checked.failures == []
+    assert validated.failures == []
     token = inputs.get("client_token", "token")
-    assert verdict({**request(checked.inputs), "resourceArn": IMAGE, "clientToken": token}) is None
+    assert verdict({**request(validated.inputs), "resourceArn": IMAGE, "clientToken": token}) is None
 
 
 class Tally(collections.Counter[tuple[str, str]]):
-    """How often each pair of verdicts came, so that no property holds only because it was never tried."""
+    """Counts each pair of verdicts, so that no property holds only because it was never tried."""
 
-    def judge(self, inputs: dict[str, Any], refused: str | None) -> None:
-        """What the emulator refuses for its shape, or by a rule, the check has told before."""
-        failures = check(Kind.SINGLE, inputs).failures
-        self["refused" if refused else "accepted", "told" if failures else "passed"] += 1
-        assert failures or refused is None, refused
+    def judge(self, inputs: dict[str, Any], refusal: str | None) -> None:
+        """Assert that validation fails wherever the emulator refuses a request for its shape, or by a rule."""
+        failures = validate(Kind.SINGLE, inputs).failures
+        self["refused" if refusal else "accepted", "failed" if failures else "valid"] += 1
+        assert failures or refusal is None, refusal
 
 
-def test_what_the_check_lets_pass_the_emulator_accepts(verdict: Verdict) -> None:
-    """Whatever the emulator refuses for its shape, or by a rule, as it was written, the check has told before."""
+def test_emulator_accepts_valid_declarations_as_written(verdict: Verdict) -> None:
+    """Every request that the emulator refuses for its shape, or by a rule, fails validation before."""
     tally = Tally()
 
     @ONE_EMULATOR
     @given(inputs=broken())
     def holds(inputs: dict[str, Any]) -> None:
-        tally.judge(inputs, verdict(as_the_api_has_it(inputs)))
+        tally.judge(inputs, verdict(to_parameters(inputs)))
 
     holds()
-    assert tally["refused", "told"] >= 50
-    assert tally["accepted", "passed"] >= 10
+    assert tally["refused", "failed"] >= 50
+    assert tally["accepted", "valid"] >= 10
 
 
-def test_requests_made_up_from_the_model(verdict: Verdict) -> None:
-    """The same of requests that nobody thought of: made from the service's own model, at its bounds and beyond."""
+def test_emulator_accepts_valid_requests_made_from_the_model(verdict: Verdict) -> None:
+    """The same holds for requests that are made from the service's own model, at its bounds and beyond."""
     tally = Tally()
 
     @ONE_EMULATOR
-    @given(asked=st.one_of(_near(ASKED), of_shape(ASKED).filter(lambda asked: isinstance(asked, dict))))
-    def holds(asked: dict[str, Any]) -> None:
-        tally.judge(as_declared(asked), verdict({"clientToken": "token", **asked}))
+    @given(parameters=st.one_of(_near(REQUEST), of_shape(REQUEST).filter(lambda made: isinstance(made, dict))))
+    def holds(parameters: dict[str, Any]) -> None:
+        tally.judge(as_declared(parameters), verdict({"clientToken": "token", **parameters}))
 
     holds()
-    assert tally["refused", "told"] >= 50
+    assert tally["refused", "failed"] >= 50
 
 
 @ONE_EMULATOR
 @given(inputs=broken())
-def test_what_is_asked_after_a_check_is_accepted(inputs: dict[str, Any], verdict: Verdict) -> None:
-    """The request made of any declaration that passes the check is accepted by the emulator."""
-    checked = check(Kind.SINGLE, inputs)
+def test_emulator_accepts_requests_of_valid_declarations(inputs: dict[str, Any], verdict: Verdict) -> None:
+    """The emulator accepts the request that is made of any valid declaration."""
+    validated = validate(Kind.SINGLE, inputs)
 
-    if not checked.failures:
-        asked = {**request(checked.inputs), "resourceArn": inputs["resource_arn"], "clientToken": "token"}
-        assert verdict(asked) is None
+    if not validated.failures:
+        parameters = {**request(validated.inputs), "resourceArn": inputs["resource_arn"], "clientToken": "token"}
+        assert verdict(parameters) is None

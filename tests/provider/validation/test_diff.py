@@ -1,17 +1,20 @@
-"""What is a change, and what happens for it."""
+"""Which differences are changes, and what happens for them."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
-from pulumi_imagebuilder.rules import UNKNOWN, Changes, Kind, changes
-from pulumi_imagebuilder.rules.meaning import ASKS, IMAGE, IMAGES, NOTES
-from pulumi_imagebuilder.rules.model import installed, members
+from pulumi_imagebuilder.validation import UNKNOWN, InputDiff, Kind, diff, validate
+from pulumi_imagebuilder.validation.schema import Model, installed, members
 
 IMAGE_ARN = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.2.3/4"
 OTHER = "arn:aws:imagebuilder:us-east-1:123456789012:image/db/1.0.0/1"
+ROLE = "arn:aws:iam::123456789012:role/ImageLifecycle"
 THIRD = "arn:aws:imagebuilder:us-east-1:123456789012:image/app/1.0.0/1"
 
 INPUTS: dict[str, Any] = {
@@ -33,7 +36,8 @@ INPUTS: dict[str, Any] = {
     "triggers": ["2026", 6],
     "wait": True,
     "on_destroy": "retain",
-    "__timeouts": {"create": "30m"},
+    "in_use": "refuse",
+    "max_amis": 10,
 }
 
 
@@ -42,8 +46,7 @@ def rules(**edit: Any) -> dict[str, Any]:
 
 
 def found(old: dict[str, Any], new: dict[str, Any], kind: Kind = Kind.SINGLE) -> dict[str, set[str]]:
-    """What differs, without what does not."""
-    return {name: names for name, names in asdict(changes(kind, old, new)).items() if names}
+    return {name: names for name, names in asdict(diff(kind, old, new)).items() if names}
 
 
 @pytest.mark.parametrize(
@@ -60,7 +63,9 @@ def found(old: dict[str, Any], new: dict[str, Any], kind: Kind = Kind.SINGLE) ->
         pytest.param({"include_resources": {"amis": True, "snapshots": False}}, id="False where nothing was"),
         pytest.param({"include_resources": {"amis": True, "containers": None}}, id="None where nothing was"),
         pytest.param({"triggers": ["2026", 6.0]}, id="a trigger as a double"),
-        pytest.param({"wait": None, "on_destroy": None}, id="defaults left out"),
+        pytest.param({"wait": None, "on_destroy": None, "in_use": None}, id="defaults left out"),
+        pytest.param({"max_amis": 10.0}, id="a number of our own as a double"),
+        pytest.param({"__timeouts": {"create": "30m"}, "__urn": "urn", "__dry_run": True}, id="keys of the provider"),
         pytest.param({"image_state": "AVAILABLE", "__other": "x", "__secrets": ["state"]}, id="other keys"),
     ],
 )
@@ -68,7 +73,7 @@ def test_equal_meaning_is_no_change(edit: dict[str, Any]) -> None:
     """The same declaration written otherwise changes nothing, in either direction."""
     assert found(INPUTS, {**INPUTS, **edit}) == {}
     assert found({**INPUTS, **edit}, INPUTS) == {}
-    assert not changes(Kind.SINGLE, INPUTS, {**INPUTS, **edit})
+    assert not diff(Kind.SINGLE, INPUTS, {**INPUTS, **edit})
 
 
 @pytest.mark.parametrize(
@@ -76,16 +81,16 @@ def test_equal_meaning_is_no_change(edit: dict[str, Any]) -> None:
     [
         pytest.param({}, {"triggers": []}, id="no triggers"),
         pytest.param({}, {"include_resources": None, "exclusion_rules": None, "update_at": None}, id="None"),
-        pytest.param({}, {"__timeouts": {}}, id="no time limits"),
+        pytest.param({}, {"max_amis": None}, id="no limit"),
         pytest.param(
             {"exclusion_rules": {"amis": {"is_public": True}}},
             {"exclusion_rules": {"amis": {"is_public": True, "regions": []}}},
             id="no regions",
         ),
-        pytest.param({}, {"wait": True, "on_destroy": "retain"}, id="defaults"),
+        pytest.param({}, {"wait": True, "on_destroy": "retain", "in_use": "refuse"}, id="defaults"),
     ],
 )
-def test_what_says_nothing_is_no_change(old: dict[str, Any], new: dict[str, Any]) -> None:
+def test_absent_empty_and_default_are_equal(old: dict[str, Any], new: dict[str, Any]) -> None:
     """An empty list, a False or a default written out means what leaving it out means."""
     base = {"resource_arn": IMAGE_ARN, "state": "DEPRECATED"}
 
@@ -114,39 +119,40 @@ def test_what_says_nothing_is_no_change(old: dict[str, Any], new: dict[str, Any]
         ({"triggers": [6, "2026"]}, {"rerun": {"triggers"}}),
         ({"triggers": ["2026", "6"]}, {"rerun": {"triggers"}}),
         ({"triggers": None}, {"rerun": {"triggers"}}),
-        ({"execution_role": "Other"}, {"record": {"execution_role"}}),
-        ({"wait": False}, {"record": {"wait"}}),
-        ({"on_destroy": "restore"}, {"record": {"on_destroy"}}),
-        ({"__timeouts": {"create": "31m"}}, {"record": {"__timeouts"}}),
-        ({"__timeouts": None}, {"record": {"__timeouts"}}),
-        ({"__urn": "urn:of another name"}, {"record": {"__urn"}}),
+        ({"execution_role": "Other"}, {"state_only": {"execution_role"}}),
+        ({"wait": False}, {"state_only": {"wait"}}),
+        ({"on_destroy": "restore"}, {"state_only": {"on_destroy"}}),
+        ({"in_use": "ignore"}, {"state_only": {"in_use"}}),
+        ({"max_amis": 11}, {"state_only": {"max_amis"}}),
+        ({"max_amis": None}, {"state_only": {"max_amis"}}),
         (
             {"resource_arn": OTHER, "state": "DISABLED", "triggers": [], "wait": False},
-            {"replace": {"resource_arn"}, "rerun": {"state", "triggers"}, "record": {"wait"}},
+            {"replace": {"resource_arn"}, "rerun": {"state", "triggers"}, "state_only": {"wait"}},
         ),
     ],
 )
 def test_what_happens_for_a_change(edit: dict[str, Any], expected: dict[str, set[str]]) -> None:
-    """Another image replaces; what the service is asked runs again; the rest is only written down."""
+    """Another image replaces; what the service is sent runs again; the rest only updates the state."""
     assert found(INPUTS, {**INPUTS, **edit}) == expected
     assert found({**INPUTS, **edit}, INPUTS) == expected
 
 
-def test_true_is_not_one() -> None:
+def test_true_and_one_differ() -> None:
     """Python holds True and 1 to be equal; as triggers they are two values."""
     assert found({"triggers": [True]}, {"triggers": [1]}) == {"rerun": {"triggers"}}
 
 
-@pytest.mark.parametrize("name", [IMAGE, *ASKS, *NOTES])
+@pytest.mark.parametrize("name", list(members(installed().declaration(Kind.SINGLE))))
 def test_unknown_counts_as_changed(name: str) -> None:
-    """What is not known yet may turn out to be anything, a value deep inside it as well."""
-    expected = "replace" if name == IMAGE else "rerun" if name in ASKS else "record"
+    """A value that is not known yet may become any value, also one deep inside another."""
+    rerun = name in installed().update_fields
+    expected = "replace" if name == "resource_arn" else "rerun" if rerun else "state_only"
 
     assert found(INPUTS, {**INPUTS, name: UNKNOWN}) == {expected: {name}}
     assert found(INPUTS, {**INPUTS, name: {"deep": [{"inside": UNKNOWN}]}}) == {expected: {name}}
 
 
-def test_a_fleet_names_what_came_and_went() -> None:
+def test_fleet_gains_and_loses_images() -> None:
     """Images are added and removed one by one; their order means nothing."""
     old = {"resource_arns": [IMAGE_ARN, OTHER], "state": "DEPRECATED"}
 
@@ -159,11 +165,11 @@ def test_a_fleet_names_what_came_and_went() -> None:
     assert found({**old, "resource_arns": []}, old, Kind.FLEET) == {"added": {IMAGE_ARN, OTHER}}
     assert found(old, {**old, "state": "DISABLED", "wait": False}, Kind.FLEET) == {
         "rerun": {"state"},
-        "record": {"wait"},
+        "state_only": {"wait"},
     }
 
 
-def test_unknown_images_of_a_fleet_run_again_as_far_as_is_known() -> None:
+def test_fleet_with_unknown_images_runs_again() -> None:
     """With images that are not known yet, those that are known to be new are added, and none is removed."""
     old = {"resource_arns": [IMAGE_ARN, OTHER], "state": "DEPRECATED"}
 
@@ -181,31 +187,119 @@ def test_unknown_images_of_a_fleet_run_again_as_far_as_is_known() -> None:
         {"execution_role": "Other"},
         {"include_resources": {"amis": True}},
         {"exclusion_rules": {"amis": {"is_public": True}}},
-        {"__timeouts": {"delete": "2h"}},
+        {"in_use": "refuse"},
+        {"max_amis": 3},
         {"execution_role": UNKNOWN},
     ],
 )
-def test_a_clean_up_only_writes_down(edit: dict[str, Any]) -> None:
-    """A clean-up makes no call while it stands: what it will do one day is only written down."""
+def test_clean_up_only_updates_the_state(edit: dict[str, Any]) -> None:
+    """A clean-up makes no call while it stands: what it will do one day is only kept in the state."""
     old = {"resource_arn": IMAGE_ARN, "execution_role": "ImageLifecycle"}
 
-    assert found(old, {**old, **edit}, Kind.CLEANUP) == {"record": set(edit)}
+    assert found(old, {**old, **edit}, Kind.CLEANUP) == {"state_only": set(edit)}
 
 
-def test_a_clean_up_of_another_image_replaces() -> None:
+def test_clean_up_of_another_image_replaces() -> None:
     """The image that is left behind is deleted then."""
     old = {"resource_arn": IMAGE_ARN, "execution_role": "ImageLifecycle"}
 
     assert found(old, {**old, "resource_arn": OTHER}, Kind.CLEANUP) == {"replace": {"resource_arn"}}
 
 
-def test_changes_are_true_if_there_are_any() -> None:
-    """Changes can be asked as a whole."""
-    assert not Changes()
-    assert all(Changes(**{name: {"x"}}) for name in ("replace", "rerun", "record", "added", "removed"))
+def test_diff_is_true_if_anything_differs() -> None:
+    """A diff has a truth value as a whole."""
+    assert not InputDiff()
+    assert all(InputDiff(**{name: {"x"}}) for name in ("replace", "rerun", "state_only", "added", "removed"))
 
 
-def test_every_argument_has_its_place() -> None:
-    """No argument of any kind can change unnoticed."""
-    for kind in Kind:
-        assert set(members(installed().declaration(kind))) <= {IMAGE, IMAGES, *ASKS, *NOTES}
+@pytest.mark.parametrize("kind", list(Kind))
+def test_no_argument_changes_unnoticed(kind: Kind) -> None:
+    """A change of any argument of any kind is found."""
+    for name in members(installed().declaration(kind)):
+        assert diff(kind, {}, {name: UNKNOWN})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changed"),
+    [
+        pytest.param({}, {"dry_run": True}, True, id="flag set"),
+        pytest.param({}, {"dry_run": False}, False, id="flag written out"),
+        pytest.param({"dry_run": True}, {}, True, id="flag left out"),
+        pytest.param({}, {"notify": {}}, False, id="empty structure"),
+        pytest.param({}, {"notify": {"topic_arns": [], "urgent": False}}, False, id="structure of nothing"),
+        pytest.param(
+            {"notify": {"topic_arns": ["a", "b"]}},
+            {"notify": {"topic_arns": ["b", "a", "b"]}},
+            False,
+            id="set reordered",
+        ),
+        pytest.param({"notify": {"topic_arns": ["a"]}}, {"notify": {"topic_arns": ["b"]}}, True, id="set changed"),
+        pytest.param(
+            {"notify": {"not_before": "2030-01-31T00:00:00Z"}},
+            {"notify": {"not_before": "2030-01-31T02:00:00.5+02:00"}},
+            False,
+            id="same instant",
+        ),
+        pytest.param(
+            {"notify": {"not_before": "2030-01-31T00:00:00Z"}},
+            {"notify": {"not_before": "2030-01-31T00:00:00+02:00"}},
+            True,
+            id="another instant",
+        ),
+        pytest.param({"notify": {"attempts": 2}}, {"notify": {"attempts": 2.0}}, False, id="number as a double"),
+        pytest.param({"notify": {"attempts": 0}}, {}, True, id="zero is not nothing"),
+        pytest.param({"notify": {"tags": {"a": ""}}}, {}, True, id="an entry without a value is an entry"),
+        pytest.param(
+            {"notify": {"tags": {"a": "", "b": "c"}}}, {"notify": {"tags": {"b": "c", "a": ""}}}, False, id="map"
+        ),
+        pytest.param({"notify": {"later": 1}}, {"notify": {"later": 2}}, True, id="member of a still newer model"),
+        pytest.param({"notify": "text"}, {"notify": ["text"]}, True, id="values that do not fit the shape"),
+    ],
+)
+def test_new_arguments_are_compared_by_their_shape(
+    old: dict[str, Any],
+    new: dict[str, Any],
+    changed: bool,
+    description: dict[str, Any],
+    partitions: dict[str, Any],
+    new_members: None,
+) -> None:
+    """An argument that a newer botocore has runs the update again where its meaning changes, and only there."""
+    model = Model(description, partitions)
+    base = {"resource_arn": IMAGE_ARN, "state": "DISABLED"}
+    expected = InputDiff(rerun={*old, *new}) if changed else InputDiff()
+
+    assert diff(Kind.SINGLE, {**base, **old}, {**base, **new}, model=model) == expected
+    assert diff(Kind.SINGLE, {**base, **new}, {**base, **old}, model=model) == expected
+
+
+def is_encrypted(value: Any) -> bool:
+    return isinstance(value, dict) and "ciphertext" in value
+
+
+def state_of_release(version: str) -> list[tuple[Kind, dict[str, Any]]]:
+    """Return kind and inputs of each resource in the state that a release wrote, secrets decrypted as Pulumi does."""
+    path = Path(__file__).parents[2] / "package" / "releases" / version / "stack.json"
+    resources = json.loads(path.read_text(encoding="utf-8"))["deployment"]["resources"]
+    ours = [each for each in resources if ":dynamic/imagebuilder:" in each["type"]]
+    return [
+        (
+            Kind(each["type"].rsplit(":", 1)[1]),
+            {name: ROLE if is_encrypted(value) else value for name, value in each["inputs"].items()},
+        )
+        for each in ours
+    ]
+
+
+def test_state_of_the_first_release_is_unchanged() -> None:
+    """The same declaration, with the arguments and defaults of today, differs from no resource of release 0.1.0."""
+    now = datetime(2026, 11, 24, tzinfo=timezone.utc)
+    states = state_of_release("0.1.0")
+    assert {kind for kind, _ in states} == set(Kind)
+    for kind, old in states:
+        written = {name: value for name, value in old.items() if not name.startswith("__")}
+        validated = validate(kind, written, previous=old, now=now)
+
+        assert validated.failures == []
+        assert validated.inputs["in_use"] == ("wait" if kind is Kind.CLEANUP else "refuse")
+        assert diff(kind, old, validated.inputs) == InputDiff()
