@@ -295,7 +295,8 @@ def _merge(
     if isinstance(by_arn, ImageBuilderError):
         found.not_looked_up.append(_failed(home, (), by_arn))
     else:
-        target = next(iter(amis.get(home, [])), arn)
+        # By the image's ARN a recipe takes the AMI of its own region, be it one of a region that is skipped.
+        target = next(iter(_own_amis(arn, image, ()).get(home, [])), arn)
         known = {(reference.arn, reference.image) for reference in found.used_by}
         found.used_by.extend(
             replace(reference, image=target)
