@@ -69,7 +69,7 @@ def test_a_schedule_that_comes_true(bench: Any) -> None:
     assert (outputs["status"], outputs["image_state"], outputs["deprecation_time"]) == ("PENDING", "AVAILABLE", at)
     bench.check("refresh", "--expect-no-changes")
 
-    bench.emulator.clock.set(datetime.datetime(2099, 2, 1, tzinfo=datetime.timezone.utc))
+    bench.emulator.clock.set(datetime.datetime(2099, 2, 1, tzinfo=datetime.UTC))
     assert "declared is" not in bench.check("refresh")
     outputs = bench.resource()["outputs"]
     assert (outputs["status"], outputs["image_state"]) == ("SUCCESS", "DEPRECATED")

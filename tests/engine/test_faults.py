@@ -171,7 +171,7 @@ def test_an_image_in_use_is_waited_for(bench: Any) -> None:
 
 def test_its_own_schedule_gives_way(bench: Any) -> None:
     """A changed declaration cancels the scheduled deprecation before it, and does not wait for its time."""
-    at = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=30)).isoformat()
+    at = (datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=30)).isoformat()
     declare(bench, f'state="DEPRECATED", update_at="{at}", {AMIS}')
     bench.check("up")
     declare(bench, DISABLED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -174,7 +174,7 @@ def test_the_table(bench: Any, names: list[str]) -> None:
     declare(bench, names)
     bench.check("up")
 
-    images.update("scheduled", "DEPRECATED", updateAt=datetime(2099, 1, 31, tzinfo=timezone.utc))
+    images.update("scheduled", "DEPRECATED", updateAt=datetime(2099, 1, 31, tzinfo=UTC))
     images.update("deleted", "DELETED")
     bench.until(lambda: not images.has_record("deleted"))
     images.imagebuilder.delete_image(imageBuildVersionArn=arn("recordless"))

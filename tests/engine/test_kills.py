@@ -174,7 +174,7 @@ def test_a_killed_schedule_that_came_true(bench: Any) -> None:
     """Its time is in the past then, which the check refuses without a call; without it nothing is started again."""
     declare(bench, SCHEDULED)
     kill(bench, "between the start and its answer")
-    bench.emulator.clock.set(datetime.datetime(2099, 2, 1, tzinfo=datetime.timezone.utc))
+    bench.emulator.clock.set(datetime.datetime(2099, 2, 1, tzinfo=datetime.UTC))
     bench.until(lambda: statuses(bench) == ["SUCCESS"])
     calls = bench.emulator.requests.counts()
     # The check has a clock of its own, which no test moves.

@@ -190,7 +190,7 @@ ResourceStateUpdate("{names[1]}", resource_arn=image("both"), {update})
 
 def test_a_time_limit_set_by_a_transform(bench: Any) -> None:
     """The time limit is the one that the engine has after all transforms, and the message says so."""
-    bench.emulator.faults.add("execution hang")
+    bench.emulator.faults.add(f"execution hang image={arn('single')}")
     bench.write(
         HEAD
         + """
