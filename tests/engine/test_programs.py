@@ -161,7 +161,7 @@ def test_what_the_program_still_declares_is_not_undone(bench: Any) -> None:
 
 
 def test_a_renamed_schedule_stays(bench: Any) -> None:
-    """Exactly one schedule is pending after a rename, also where the schedule was an update of an earlier declaration."""
+    """Exactly one schedule is pending after a rename, also where an update of an earlier declaration made it."""
     update = f'state="DEPRECATED", update_at="{LATER}", on_destroy="cancel", **amis'
     bench.write(
         HEAD
