@@ -55,7 +55,9 @@ def all_of_aws(emulator: Emulator) -> dict[str, Any]:
             seen["executions"][each["lifecycleExecutionId"]] = (each, found["resources"])
     for region in ("us-east-1", "eu-west-1"):
         ec2 = emulator.client("ec2", region)
-        seen[region] = sorted(ec2.describe_images(Owners=["self"])["Images"], key=lambda image: image["ImageId"])
+        seen[region] = sorted(
+            ec2.describe_images(Owners=["self"], IncludeDisabled=True)["Images"], key=lambda image: image["ImageId"]
+        )
         for image in seen[region]:
             image["shared"] = ec2.describe_image_attribute(ImageId=image["ImageId"], Attribute="launchPermission")[
                 "LaunchPermissions"
