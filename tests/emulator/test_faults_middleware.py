@@ -173,10 +173,10 @@ def test_a_front_end_answers_plain_text(behind: Behind) -> None:
 
 def test_a_fault_of_one_region_leaves_the_others_alone(behind: Behind) -> None:
     """By the region that the request was signed for; the log has it."""
-    behind.faults.add("ec2:* error=UnauthorizedOperation region=eu-*")
-    behind.client("ec2").describe_images()
-    with pytest.raises(ClientError, match="UnauthorizedOperation"):
-        behind.client("ec2", region_name="eu-west-1").describe_images()
+    behind.faults.add("ssm:* error=AccessDeniedException status=403 region=eu-*")
+    behind.client("ssm").describe_parameters()
+    with pytest.raises(ClientError, match="AccessDeniedException"):
+        behind.client("ssm", region_name="eu-west-1").describe_parameters()
     assert [(noted.region, noted.status) for noted in behind.log.all()] == [("us-east-1", 200), ("eu-west-1", 403)]
 
 
@@ -189,29 +189,27 @@ def test_the_last_page_alone_does_not_come(service: str) -> None:
                 "arn": f"{IMAGE[:-1]}{build}",
                 "amis": [{"used_by": {"parameters": [f"web-{build}"], "launch_templates": [f"web-{build}"]}}],
             }
-            for build in range(1, 4)
+            for build in range(1, 12)
         ]
     }
-    operation, size, options = {
-        "ec2": ("describe_launch_template_versions", 2, {"Versions": ["$Latest"]}),
-        "imagebuilder": ("list_image_build_versions", 2, {}),
-        "ssm": ("describe_parameters", 2, {}),
+    operation, options, code = {
+        "ec2": ("describe_launch_template_versions", {"Versions": ["$Latest"]}, "UnauthorizedOperation"),
+        "imagebuilder": ("list_image_build_versions", {}, "ForbiddenException"),
+        "ssm": ("describe_parameters", {}, "AccessDeniedException"),
     }[service]
+
+    def pages() -> Iterator[Any]:
+        paginator = emulator.client(service).get_paginator(operation)
+        yield from paginator.paginate(**options, PaginationConfig={"PageSize": 10})
+
     with Emulator(seed) as emulator:
-        emulator.faults.add(
-            f"{service}:* error=AccessDenied page=last first=1"
-            if service != "imagebuilder"
-            else "* 503 page=last first=1"
-        )
-        client = emulator.client(service)
-        pages = client.get_paginator(operation).paginate(**options, PaginationConfig={"PageSize": size})
-        seen = 0
-        with pytest.raises(ClientError, match="fault set in the emulator"):
-            for _ in pages:
-                seen += 1
-        assert seen == 1
+        emulator.faults.add(f"{service}:* error={code} page=last first=1")
+        disturbed = pages()
+        next(disturbed)
+        with pytest.raises(ClientError, match=code):
+            next(disturbed)
         assert emulator.faults.as_json()[0]["calls"] == 1
-        assert len(list(pages)) == 2
+        assert len(list(pages())) == 2
 
 
 def test_a_dropped_request_is_never_worked_on(behind: Behind) -> None:
