@@ -67,7 +67,7 @@ def overview(environment: Environment, *, search: str = "", state: str = "", reg
         now = backend.clock.now()
         everything = list(backend.images.values())
         matching = [image for image in everything if _matches(image, search, state, region)]
-        matching.sort(key=lambda image: (*image.place, image.region))
+        matching.sort(key=lambda image: (*image.sort_key, image.region))
         executions = backend.executions.values()
         snapshots = moto_backends.SnapshotIndex()
         return {
@@ -81,7 +81,7 @@ def overview(environment: Environment, *, search: str = "", state: str = "", reg
                 "start": start,
                 "page": PAGE,
                 "rows": [
-                    _image(image, backend.unfinished_execution(image), snapshots, now)
+                    _image(image, backend.store.unfinished_execution(image), snapshots, now)
                     for image in matching[start : start + PAGE]
                 ],
             },

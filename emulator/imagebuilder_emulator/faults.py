@@ -134,10 +134,9 @@ def _of_requests(text: str, target: str, kind: str, options: dict[str, str]) -> 
     if name in _WAITS and has_value:
         return make(kind=name, seconds=parse_duration(value).total_seconds())
     if name == "error" and has_value:
-        if service != "imagebuilder":
-            raise ValueError("error=CODE is for operations of Image Builder")
-        if value not in error_statuses():
-            raise ValueError(f"{value!r} is no error of Image Builder; those are {', '.join(sorted(error_statuses()))}")
+        codes = {code for known in SERVICES if fnmatchcase(known, service) for code in error_statuses(known)}
+        if value not in codes:
+            raise ValueError(f"{value!r} is no error of {service}; known are {', '.join(sorted(codes))}")
         return make(kind="error", error=value)
     raise ValueError(
         f"{kind!r} is no kind of fault; those are throttle, 500, 503, error=CODE, "
@@ -171,10 +170,33 @@ def operation_names(service: str) -> frozenset[str]:
     return frozenset(botocore.session.get_session().get_service_model(service).operation_names)
 
 
+_JSON_CREDENTIAL_ERRORS = {"ExpiredTokenException": 400, "UnrecognizedClientException": 400}
+_QUERY_CREDENTIAL_ERRORS = {"ExpiredToken": 403, "InvalidClientTokenId": 403, "AccessDenied": 403}
+_SERVICE_ERRORS: Mapping[str, Mapping[str, int]] = {
+    "imagebuilder": {
+        "ExpiredTokenException": 403,
+        "UnrecognizedClientException": 403,
+        "AccessDeniedException": 403,
+        "ThrottlingException": 429,
+        "InvalidParameterValueException": 400,
+    },
+    "ec2": {"RequestExpired": 400, "AuthFailure": 401, "UnauthorizedOperation": 403, "OperationNotPermitted": 400},
+    "ecr": {**_JSON_CREDENTIAL_ERRORS, "AccessDeniedException": 400},
+    "iam": _QUERY_CREDENTIAL_ERRORS,
+    "sts": {**_QUERY_CREDENTIAL_ERRORS, "ExpiredTokenException": 400},
+    "s3": {"ExpiredToken": 400, "InvalidAccessKeyId": 403, "AccessDenied": 403},
+}
+"""Errors that no model lists, with their HTTP status: those of credentials, rights and the front of the service."""
+
+
 @functools.cache
-def error_statuses() -> Mapping[str, int]:
-    """The HTTP status of each error of Image Builder, from its model."""
-    return {shape.name: shape.metadata["error"]["httpStatusCode"] for shape in service_model().error_shapes}
+def error_statuses(service: str) -> Mapping[str, int]:
+    """Return the HTTP status of each error that ``error=CODE`` knows for a service."""
+    modelled = service_model().error_shapes if service == "imagebuilder" else ()
+    return {
+        **{shape.name: shape.metadata["error"]["httpStatusCode"] for shape in modelled},
+        **_SERVICE_ERRORS.get(service, {}),
+    }
 
 
 class Faults:

@@ -9,7 +9,6 @@ import socket
 import time
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
@@ -18,6 +17,7 @@ from .clock import Clock
 from .faults import AWAY, BROKEN, THROTTLED, Fault, Faults, error_statuses
 from .requestlog import Request, RequestLog
 from .urls import SERVICE, route, service_of
+from .wsgi import Answer, call_wsgi
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -38,19 +38,6 @@ _ELSEWHERE: dict[str, dict[str, tuple[int, str]]] = {
 
 class ConnectionDropped(ConnectionAbortedError):
     """The client gets no answer: werkzeug ends a request quietly on this and its like."""
-
-
-@dataclass
-class Answer:
-    """What the application inside answered, or an error in its place."""
-
-    status: str
-    headers: list[tuple[str, str]]
-    body: bytes
-
-    def header(self, name: str) -> str | None:
-        """A header's value."""
-        return next((value for key, value in self.headers if key.lower() == name), None)
 
 
 class FaultMiddleware:
@@ -95,7 +82,7 @@ class FaultMiddleware:
             if ending.kind == "stall":
                 ending.lifted.wait(ending.seconds)
             _drop(environ)
-        answer = _error(request.service, ending) if ending else _call(self._app, environ)
+        answer = _error(request.service, ending) if ending else call_wsgi(self._app, environ)
         request.status = int(answer.status.split()[0])
         request.request_id = answer.header("x-amzn-requestid")
         request.error = (answer.header("x-amzn-errortype") or "").partition(":")[0] or None
@@ -129,24 +116,6 @@ def _body(environ: WSGIEnvironment) -> bytes:
     return body
 
 
-def _call(app: WSGIApplication, environ: WSGIEnvironment) -> Answer:
-    """Call a WSGI application to its end, so that its answer can still be withheld."""
-    written: list[bytes] = []
-    begun: list[Any] = []
-
-    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Any:
-        begun[:] = [status, headers]
-        return written.append
-
-    chunks = app(environ, start_response)
-    try:
-        body = b"".join([*chunks])
-    finally:
-        if hasattr(chunks, "close"):
-            chunks.close()
-    return Answer(begun[0], begun[1], b"".join(written) + body)
-
-
 def _drop(environ: WSGIEnvironment) -> NoReturn:
     """End the connection without an answer."""
     connection: socket.socket | None = environ.get("werkzeug.socket")
@@ -156,13 +125,18 @@ def _drop(environ: WSGIEnvironment) -> NoReturn:
     raise ConnectionDropped
 
 
-def _error(service: str, fault: Fault) -> Answer:
-    """An error as the service would answer it."""
+def error_of(service: str, fault: Fault) -> tuple[int, str, str]:
+    """Return status, code and message of a fault's error, as the service calls it."""
     message = f"{_MESSAGES.get(fault.error, fault.error)} (fault set in the emulator: {fault.text})"
+    own = None if service == SERVICE else _ELSEWHERE.get(service, _QUERY_ERRORS).get(fault.error)
+    status, code = own or (error_statuses(service).get(fault.error, 400), fault.error)
+    return status, code, message
+
+
+def _error(service: str, fault: Fault) -> Answer:
+    """Return an error as the service would answer it."""
+    status, code, message = error_of(service, fault)
     identity = str(uuid.uuid4())
-    status, code = _ELSEWHERE.get(service, _QUERY_ERRORS).get(fault.error, (0, ""))
-    if service == SERVICE:
-        status, code = error_statuses()[fault.error], fault.error
     headers = {"x-amzn-RequestId": identity, "x-amzn-errortype": code, "Content-Type": "text/xml"}
     inner = f"<Code>{code}</Code><Message>{escape(message)}</Message>"
     if service in {SERVICE, "ecr"}:

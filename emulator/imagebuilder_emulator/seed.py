@@ -11,12 +11,19 @@ from typing import Any
 import yaml
 
 from . import moto_backends, roles
-from .entities import Container, Image
+from .clock import parse_duration
+from .entities import Container, Execution, Image
 from .models import DEFAULT_ACCOUNT, ImageBuilderBackend
-from .shapes import service_model
+from .shapes import find_problems, service_model
 
-_IMAGE_KEYS = {"arn", "type", "state", "date_created", "amis", "containers", "tags", "platform", "os_version"}
+_KEYS = {"roles", "images", "policy_executions"}
+_IMAGE_KEYS = {"arn", "type", "state", "date_created", "amis", "containers", "tags", "platform", "os_version"} | {
+    "name",
+    "reason",
+    "failure_context",
+}
 _AMI_KEYS = {"region", "account", "snapshots", "public", "shared_accounts", "tags", "last_launched"}
+_POLICY_EXECUTION_KEYS = {"policy", "image", "state", "include_resources", "execution_role", "takes"}
 _CONTAINER_KEYS = {"region", "repository", "tag"}
 
 
@@ -31,7 +38,7 @@ def read_seed(path: Path) -> Mapping[str, Any]:
         SeedError: it cannot be opened, or is neither YAML nor JSON.
     """
     try:
-        return _object(yaml.safe_load(path.read_text(encoding="utf-8")) or {}, "the seed", {"roles", "images"})
+        return _object(yaml.safe_load(path.read_text(encoding="utf-8")) or {}, "the seed", _KEYS)
     except OSError as error:
         raise SeedError(f"{path} cannot be read: {error.strerror}") from None
     except yaml.YAMLError as error:
@@ -44,12 +51,50 @@ def load_seed(seed: Mapping[str, Any], backend: ImageBuilderBackend) -> None:
     Raises:
         SeedError: a key or a value in it cannot be used.
     """
-    _object(seed, "the seed", {"roles", "images"})
+    _object(seed, "the seed", _KEYS)
     for role in _list(seed, "roles", ""):
         _create_role(str(role))
     for place, entry in enumerate(_list(seed, "images", "")):
         where = f"images[{place}]"
         _add_image(_object(entry, where, _IMAGE_KEYS), where, backend)
+    for place, entry in enumerate(_list(seed, "policy_executions", "")):
+        start_policy_execution(entry, backend, f"policy_executions[{place}]")
+
+
+def start_policy_execution(entry: Any, backend: ImageBuilderBackend, where: str = "policy execution") -> Execution:
+    """Start an execution of a lifecycle policy, as an entry of ``policy_executions`` describes it.
+
+    Args:
+        entry: ``policy`` and ``image`` (ARNs), and with defaults ``state`` (``DEPRECATED``), ``include_resources``
+            (none), ``execution_role`` and ``takes`` (the execution time).
+        backend: where it is started.
+        where: how messages name the entry.
+
+    Raises:
+        SeedError: a key or a value in it cannot be used, or the image is in use.
+    """
+    _object(entry, where, _POLICY_EXECUTION_KEYS)
+    model = service_model()
+    policy, role = str(entry.get("policy")), entry.get("execution_role")
+    if not re.fullmatch(model.shape_for("LifecyclePolicyArn").metadata["pattern"], policy):
+        raise SeedError(f"{where}.policy: {policy!r} is not the ARN of a lifecycle policy")
+    targets = model.shape_for("ResourceStatus").enum
+    try:
+        return backend.start_policy_execution(
+            policy,
+            str(entry.get("image")),
+            _one_of(entry.get("state", "DEPRECATED"), f"{where}.state", targets),
+            includes=[
+                _one_of(kind, f"{where}.include_resources", ["amis", "snapshots", "containers"])
+                for kind in _list(entry, "include_resources", f"{where}.")
+            ],
+            role=None if role is None else str(role),
+            takes=parse_duration(str(entry["takes"])) if "takes" in entry else None,
+        )
+    except SeedError:
+        raise
+    except ValueError as error:
+        raise SeedError(f"{where}: {error}") from None
 
 
 def _add_image(entry: Mapping[str, Any], where: str, backend: ImageBuilderBackend) -> None:
@@ -70,6 +115,9 @@ def _add_image(entry: Mapping[str, Any], where: str, backend: ImageBuilderBacken
         platform=_one_of(entry.get("platform", "Linux"), f"{where}.platform", model.shape_for("Platform").enum),
         os_version=entry.get("os_version"),
         tags=_texts(entry, where),
+        given_name=_text(entry, "name", where),
+        reason=_text(entry, "reason", where),
+        failure_context=_failure_context(entry, state, where),
     )
     if kind == "DOCKER":
         for place, container in enumerate(_list(entry, "containers", f"{where}.")):
@@ -128,6 +176,26 @@ def _texts(entry: Mapping[str, Any], where: str) -> dict[str, str]:
     if not isinstance(tags, Mapping):
         raise SeedError(f"{where}.tags must be an object, got {tags!r}")
     return {str(key): str(value) for key, value in tags.items()}
+
+
+def _text(entry: Mapping[str, Any], key: str, where: str) -> str | None:
+    value = entry.get(key)
+    if value is not None and (not isinstance(value, str) or not value):
+        raise SeedError(f"{where}.{key} must be a text, got {value!r}")
+    return value
+
+
+def _failure_context(entry: Mapping[str, Any], state: str, where: str) -> dict[str, Any] | None:
+    """Return the context of a failed build; by default the build failed while it was building."""
+    if state != "FAILED":
+        if "failure_context" in entry:
+            raise SeedError(f"{where}.failure_context goes with the state FAILED, not with {state}")
+        return None
+    context = entry.get("failure_context", {"imageStatus": "BUILDING"})
+    problems = list(find_problems(service_model().shape_for("ImageFailureContext"), context, "failure_context"))
+    if problems:
+        raise SeedError(f"{where}: {'; '.join(problems)}")
+    return dict(context)
 
 
 def _account(value: Any, where: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from .environment import Environment
-from .moto_backends import create_application
+from .moto_backends import create_application, date_new_roles
 from .responses import ImageBuilderResponse
 from .urls import SERVICE, route, service_of
 
@@ -64,7 +64,10 @@ class Application:
             if signed and signed[0] == SERVICE:
                 return self._image_builder(environ, start_response, signed[1])
             answer: Iterable[bytes] = self._moto(environ, start_response)
-            return list(answer)
+            chunks = list(answer)
+            if signed and signed[0] == "iam":
+                date_new_roles(self._environment.backend.clock.now())
+            return chunks
 
     def _image_builder(self, environ: WSGIEnvironment, start_response: StartResponse, region: str) -> Iterable[bytes]:
         length = int(environ.get("CONTENT_LENGTH") or 0)
