@@ -64,8 +64,9 @@ class Ec2Response(EC2Response):
         identity = str(uuid.uuid4())
         answered = {str(name): str(value) for name, value in headers.items() if name not in _REPLACED_HEADERS}
         # moto writes the same id into the body of every answer.
-        text = body.replace(f">{_MOTO_REQUEST_ID}<", f">{identity}<")
-        return int(status), {**answered, "x-amzn-RequestId": identity}, text.encode()
+        content = body.encode() if isinstance(body, str) else body
+        content = content.replace(f">{_MOTO_REQUEST_ID}<".encode(), f">{identity}<".encode())
+        return int(status), {**answered, "x-amzn-RequestId": identity}, content
 
     def _filters_from_querystring(self) -> dict[str, Any]:
         filters: dict[str, Any] = super()._filters_from_querystring()

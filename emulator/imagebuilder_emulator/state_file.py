@@ -63,6 +63,7 @@ class SavedRole:
     name: str
     path: str
     trust: str
+    created: datetime | None = None
 
 
 @dataclass
@@ -83,6 +84,7 @@ class State:
     format: int
     clock_offset_seconds: float = 0
     images: list[Image] = field(default_factory=list)
+    deleted: list[Image] = field(default_factory=list)
     executions: list[Execution] = field(default_factory=list)
     tokens: list[SavedToken] = field(default_factory=list)
     amis: list[SavedAmi] = field(default_factory=list)
@@ -101,6 +103,7 @@ def save(backend: ImageBuilderBackend) -> dict[str, Any]:
         format=FORMAT,
         clock_offset_seconds=backend.clock.offset.total_seconds(),
         images=list(backend.images.values()),
+        deleted=list(backend.store.deleted.values()),
         executions=list(backend.executions.values()),
         tokens=[SavedToken(*key, request, dict(answer)) for key, (request, answer) in backend.tokens.items()],
         amis=[saved for ami in sorted(_amis(backend), key=lambda each: each.id) for saved in _saved_ami(ami)],
@@ -110,7 +113,13 @@ def save(backend: ImageBuilderBackend) -> dict[str, Any]:
         ],
         containers=sorted(filter(moto_backends.container_exists, _containers(backend)), key=lambda each: each.uri),
         roles=[
-            SavedRole(account, role.name, role.path, _document(role.assume_role_policy_document))
+            SavedRole(
+                account,
+                role.name,
+                role.path,
+                _document(role.assume_role_policy_document),
+                moto_backends.role_created(role),
+            )
             for account in sorted(accounts)
             for role in moto_backends.list_roles(account)
         ],
@@ -133,7 +142,8 @@ def load(document: Mapping[str, Any], backend: ImageBuilderBackend) -> None:
     except (cattrs.BaseValidationError, cattrs.ForbiddenExtraKeysError, TypeError, ValueError, KeyError) as error:
         raise StateError(f"the state cannot be read: {type(error).__name__}: {error}") from None
     for role in state.roles:
-        roles.create(role.name, role.account, path=role.path, trust=role.trust)
+        created = {"created": role.created} if role.created else {}
+        roles.create(role.name, role.account, path=role.path, trust=role.trust, **created)
     for snapshot in state.snapshots:
         moto_backends.restore_snapshot(
             snapshot.account, snapshot.region, snapshot.id, snapshot.description, snapshot.from_ami
@@ -144,6 +154,8 @@ def load(document: Mapping[str, Any], backend: ImageBuilderBackend) -> None:
         moto_backends.push_container(container)
     for image in state.images:
         backend.add_image(image)
+    for image in state.deleted:
+        backend.store.deleted[image.arn] = image
     for execution in state.executions:
         backend.add_execution(execution)
     for token in state.tokens:

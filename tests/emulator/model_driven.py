@@ -42,6 +42,7 @@ OPERATIONS = (
     "ListImages",
     "ListImageBuildVersions",
     "CreateImage",
+    "RetryImage",
     "DeleteImage",
     "TagResource",
     "UntagResource",
@@ -143,7 +144,7 @@ class World:
 
     def unfinished(self, arn: str) -> bool:
         """Whether an image has an execution under way."""
-        return any(execution.unfinished for execution in self.emulator.backend.executions_of(arn))
+        return any(execution.unfinished for execution in self.emulator.backend.store.executions_of(arn))
 
     def ask(self, operation: Any, request: dict[str, Any]) -> tuple[int, str, str]:
         """Status, code and text of the answer to a request, as it is: botocore would refuse some itself."""
@@ -323,6 +324,8 @@ def rules_against(operation: str, request: dict[str, Any], world: World) -> set[
     arn = request.get("resourceArn") or request.get("imageBuildVersionArn") or ""
     if operation == "StartResourceStateUpdate":
         return found | _against_update(request, world)
+    if operation == "RetryImage":
+        return _against_retry(arn, world)
     if operation == "CreateImage":
         return _against_build(request)
     if "lifecycleExecutionId" in request and request["lifecycleExecutionId"] not in world.executions:
@@ -367,11 +370,21 @@ def _against_update(request: dict[str, Any], world: World) -> set[str]:
         "docker" in arn and target != "DELETED",
     )
     found = {"InvalidRequestException"} if any(forbidden) else set()
+    if not arn.split(":")[4].isdecimal():
+        return {"ForbiddenException"}
     if state is None:
         found.add("ResourceNotFoundException")
     elif (includes or at) and world.unfinished(arn):
         found.add("ResourceInUseException")
     return found
+
+
+def _against_retry(arn: str, world: World) -> set[str]:
+    if arn not in IMAGES:
+        return {"ResourceNotFoundException"}
+    if "docker" in arn or IMAGES[arn] not in {"FAILED", "CANCELLED"}:
+        return {"InvalidRequestException"}
+    return {"ResourceInUseException"} if world.unfinished(arn) else set()
 
 
 def _against_build(request: dict[str, Any]) -> set[str]:

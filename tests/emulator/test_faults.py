@@ -180,7 +180,11 @@ GRAMMAR = "expected OPERATION KIND [OPTION…], or execution fail|hang [OPTION�
         ("execution hang", "name what is to hang: image=…"),
         ("execution fail reason=no", "name what is to fail: resource=…, image=… or region=…"),
         ("GetImage throttle rate=fast", "rate must be a number from 0, got 'fast'"),
-        ("ec2:DescribeImages error=oops", "'oops' is no code of an error, such as UnauthorizedOperation"),
+        (
+            "sts:GetCallerIdentity error=ForbiddenException",
+            "'ForbiddenException' is no error of sts; known are "
+            "AccessDenied, ExpiredToken, ExpiredTokenException, InvalidClientTokenId, and any with status=NUMBER",
+        ),
         ("ec2:DescribeImages error=UnauthorizedOperation status=200", "'200' is no HTTP status from 400 to 599"),
         ("ec2:DescribeImages plain-text=404", "'404' is no HTTP status from 500 to 599"),
         (
@@ -202,6 +206,6 @@ def test_what_is_no_fault_is_refused(text: str, why: str) -> None:
 
 def test_an_unknown_error_code_is_refused_with_those_of_the_model() -> None:
     """The codes are those of the service model."""
-    with pytest.raises(ValueError, match="'Oops' is no error of Image Builder; those are ") as raised:
+    with pytest.raises(ValueError, match="'Oops' is no error of imagebuilder; known are ") as raised:
         parse("GetImage error=Oops")
     assert "ResourceInUseException, " in str(raised.value)

@@ -146,7 +146,7 @@ def test_other_services_have_errors_of_their_own(behind: Behind, service: str, c
         ("ec2:* error=RequestLimitExceeded status=400", "ec2 describe_images", ("RequestLimitExceeded", 400)),
         ("ssm:* error=AccessDeniedException", "ssm describe_parameters", ("AccessDeniedException", 400)),
         ("autoscaling:* error=AccessDenied", "autoscaling describe_auto_scaling_groups", ("AccessDenied", 403)),
-        ("iam:ListRoles error=ServiceFailure", "iam list_roles", ("ServiceFailure", 500)),
+        ("iam:ListRoles error=ServiceFailure status=500", "iam list_roles", ("ServiceFailure", 500)),
         ("GetImage error=ForbiddenException status=400", "imagebuilder get_image", ("ForbiddenException", 400)),
     ],
 )
