@@ -5,12 +5,17 @@ moto promises none of these classes; its next version is tried here and nowhere 
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from typing import Any
+
+# moto turns the absence of these into a warning, and fails later.
+for _needed in ("flask", "flask_cors"):
+    importlib.import_module(_needed)
 
 # moto's own AMIs are of no use here, and cost seconds.
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")

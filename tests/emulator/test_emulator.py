@@ -1,19 +1,12 @@
-"""The emulator as a context manager, as a pytest fixture and as a command; its state in a file."""
+"""The emulator as a context manager and as a pytest fixture; its state in a file."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import signal
-import subprocess
-import sys
-import urllib.request
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from imagebuilder_emulator.emulator import Emulator
 from imagebuilder_emulator.state_file import StateError
@@ -145,55 +138,11 @@ def test_the_fixture_takes_the_markers_arguments(pytester: pytest.Pytester) -> N
         def test_seeded(imagebuilder_emulator):
             assert len(imagebuilder_emulator.client("imagebuilder").list_images()["imageVersionList"]) == 1
             assert imagebuilder_emulator.requests.counts() == {{"imagebuilder:ListImages": 1}}
+
+        @pytest.mark.imagebuilder_emulator(variants={{"pages": "short"}})
+        def test_variant(imagebuilder_emulator):
+            assert imagebuilder_emulator.variants["pages"] == "short"
         """
     )
     done = pytester.runpytest_subprocess("-p", "no:cacheprovider", "--strict-markers")
-    done.assert_outcomes(passed=2)
-
-
-@contextlib.contextmanager
-def command(*options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """The command, running, with its first line."""
-    program = Path(sys.executable).with_name("imagebuilder-emulator")
-    with subprocess.Popen([program, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield process.stdout.readline(), process
-        finally:
-            process.kill()
-
-
-def test_the_command_serves_until_sigterm_and_saves(tmp_path: Path) -> None:
-    """It prints where it listens, has the faults it was given, and leaves the state file behind."""
-    seed, state = tmp_path / "seed.json", tmp_path / "state.json"
-    seed.write_text(json.dumps(SEED))
-    with command("--seed", str(seed), "--state", str(state), "--fault", "GetImage 503 share=0") as (line, process):
-        url = line.removeprefix("Listening on ").strip()
-        with urllib.request.urlopen(f"{url}/_emulator/faults") as answer:
-            assert [each["fault"] for each in json.load(answer)] == ["GetImage 503 share=0"]
-        client = boto3.client(
-            "imagebuilder", "us-east-1", endpoint_url=url, aws_access_key_id="a", aws_secret_access_key="b"
-        )
-        client.delete_image(imageBuildVersionArn=ARN.format("old"))
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
-        assert process.stderr is not None
-        assert process.stderr.read() == ""
-    assert [image["arn"] for image in json.loads(state.read_text())["images"]] == [ARN.format("web"), ARN.format("app")]
-
-
-@pytest.mark.parametrize(
-    ("options", "line"),
-    [
-        (["--fault", "GetImage 600"], "imagebuilder-emulator: fault 'GetImage 600': '600' is no kind of fault; "),
-        (["--seed", "/nowhere.yaml"], "imagebuilder-emulator: /nowhere.yaml cannot be read: No such file or directory"),
-        (["--execution-time", "soon"], "argument --execution-time: 'soon' is not a length of time such as 5s"),
-    ],
-)
-def test_mistakes_on_the_command_line(options: list[str], line: str) -> None:
-    """One line and exit code 2."""
-    with command(*options) as (_, process):
-        _, told = process.communicate(timeout=30)
-        assert process.returncode == 2
-    assert line in told
-    assert "Traceback" not in told
+    done.assert_outcomes(passed=3)

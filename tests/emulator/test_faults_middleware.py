@@ -1,4 +1,4 @@
-"""Every AWS request passes a gate that notes it and disturbs it as the faults say."""
+"""Every AWS request passes the middleware, which notes it and disturbs it as the faults say."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ IMAGE = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.2.3/4"
 
 
 class Behind:
-    """A gate before a service that counts its calls and knows one answer."""
+    """The middleware before a service that counts its calls and knows one answer."""
 
     def __init__(self) -> None:
         self.faults, self.log, self.clock, self.work = Faults(), RequestLog(), Clock(), 0
@@ -325,3 +325,35 @@ def test_credentials_are_never_noted(behind: Behind) -> None:
         ("sts", "AssumeRoleWithWebIdentity"),
     ]
     assert not any("SECRET" in f"{each}{each.as_json()}" for each in noted)
+
+
+@pytest.mark.parametrize(
+    ("service", "method", "code", "status"),
+    [
+        ("imagebuilder", "list_images", "ExpiredTokenException", 403),
+        ("imagebuilder", "list_images", "UnrecognizedClientException", 403),
+        ("imagebuilder", "list_images", "AccessDeniedException", 403),
+        ("imagebuilder", "list_images", "ThrottlingException", 429),
+        ("sts", "get_caller_identity", "ExpiredToken", 403),
+        ("sts", "get_caller_identity", "InvalidClientTokenId", 403),
+        ("sts", "get_caller_identity", "AccessDenied", 403),
+        ("iam", "list_roles", "AccessDenied", 403),
+        ("ec2", "describe_images", "UnauthorizedOperation", 403),
+        ("ec2", "describe_images", "RequestExpired", 400),
+        ("ecr", "describe_repositories", "ExpiredTokenException", 400),
+        ("s3", "list_buckets", "AccessDenied", 403),
+    ],
+)
+def test_errors_of_credentials_and_rights_are_answered_in_each_services_form(
+    behind: Behind, service: str, method: str, code: str, status: int
+) -> None:
+    """boto3 reads the code and the status, though no model lists them."""
+    client = behind.client(service)
+    operation = "GET" if service == "s3" else client.meta.method_to_api_mapping[method]
+    behind.faults.add(f"{service}:{operation} error={code}")
+    with pytest.raises(ClientError) as raised:
+        getattr(client, method)()
+    error = raised.value.response
+    assert (error["Error"]["Code"], error["ResponseMetadata"]["HTTPStatusCode"]) == (code, status)
+    assert error["Error"]["Message"].startswith(f"{code} (fault set in the emulator: ")
+    assert behind.work == 0

@@ -352,7 +352,7 @@ def test_a_deprecation_brings_a_later_date_forward(emulated: Any) -> None:
 def test_immediate_and_asynchronous_changes(
     emulated: Any, ahead: timedelta | None, options: dict[str, Any], asynchronous: bool
 ) -> None:
-    """With resources, or scheduled five minutes ahead or more, there is an execution; else the image changes at once."""
+    """With resources, or scheduled five minutes ahead, there is an execution; else the image changes at once."""
     at = {"updateAt": emulated.emulator.clock.now() + ahead} if ahead else {}
     answer = emulated.start(**at, **options)
     assert ("lifecycleExecutionId" in answer) == asynchronous
