@@ -47,6 +47,8 @@ class DistributedAmi(MotoAmi):
     deprecation_time: str | None = None
     last_launched_time: str | None = None
     more_snapshots: tuple[Any, ...] = ()
+    deregistration_protection: str = "disabled"
+    unprotected_at: datetime | None = None
 
     def get_tags(self) -> list[dict[str, str]]:
         """The tags, looked up: moto's own way goes through the tags of all resources for each."""

@@ -20,7 +20,14 @@ SEED: dict[str, Any] = {
         {
             "arn": ARN.format("web"),
             "amis": [
-                {"region": "us-east-1", "snapshots": 3, "tags": {"keep": "yes"}, "public": True},
+                {
+                    "region": "us-east-1",
+                    "snapshots": 3,
+                    "tags": {"keep": "yes"},
+                    "public": True,
+                    "deregistration_protection": "with-cooldown",
+                    "used_by": {"recipes": ["child", {"name": "box", "kind": "container"}]},
+                },
                 {"region": "eu-west-1", "shared_accounts": ["111122223333"], "last_launched": "2026-05-01T00:00:00Z"},
             ],
         },
@@ -57,6 +64,10 @@ def all_of_aws(emulator: Emulator) -> dict[str, Any]:
             ]
         snapshots = ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
         seen[f"snapshots {region}"] = sorted(each["SnapshotId"] for each in snapshots)
+    seen["recipes"] = [
+        image_builder.list_image_recipes()["imageRecipeSummaryList"],
+        image_builder.list_container_recipes()["containerRecipeSummaryList"],
+    ]
     seen["containers"] = emulator.client("ecr").list_images(repositoryName="app")["imageIds"]
     return seen
 
@@ -72,7 +83,10 @@ def test_a_saved_state_is_the_same_when_it_is_loaded(tmp_path: Path) -> None:
         asked = {"resourceArn": ARN.format("web"), "state": {"status": "DISABLED"}, "clientToken": "mine", **AMIS}
         first = client.start_resource_state_update(**asked)["lifecycleExecutionId"]
         emulator.clock.advance(timedelta(minutes=45))
+        (ami, *_) = emulator.client("ec2").describe_images(Owners=["self"], IncludeDisabled=True)["Images"]
+        emulator.client("ec2").disable_image_deregistration_protection(ImageId=ami["ImageId"])
         before = all_of_aws(emulator)
+        assert all(before["recipes"])
     assert json.loads(path.read_text())["format"] == 1
     with Emulator({"images": []}, execution_time="1h", state=path) as emulator:
         client = emulator.client("imagebuilder")
@@ -80,6 +94,8 @@ def test_a_saved_state_is_the_same_when_it_is_loaded(tmp_path: Path) -> None:
         assert client.start_resource_state_update(**asked)["lifecycleExecutionId"] == first
         emulator.clock.advance(timedelta(hours=1))
         assert client.get_image(imageBuildVersionArn=ARN.format("web"))["image"]["state"]["status"] == "DISABLED"
+        emulator.clock.advance(timedelta(days=1))
+        assert all_of_aws(emulator)["us-east-1"][0]["DeregistrationProtection"] == "disabled"
 
 
 def without_volumes(seen: dict[str, Any]) -> Any:
