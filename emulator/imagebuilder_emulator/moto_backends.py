@@ -5,7 +5,6 @@ moto promises none of these classes; its next version is tried here and nowhere 
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 from collections import defaultdict
@@ -13,13 +12,12 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from typing import Any
 
-# moto turns the absence of these into a warning, and fails later.
-for _needed in ("flask", "flask_cors"):
-    importlib.import_module(_needed)
-
 # moto's own AMIs are of no use here, and cost seconds.
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 
+# moto turns the absence of these two into a warning, and fails later.
+import flask  # noqa: F401
+import flask_cors  # noqa: F401
 from moto.backends import get_backend
 from moto.core.request import Request
 from moto.ec2.models import ec2_backends
