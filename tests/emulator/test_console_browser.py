@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
-import browser
 import pytest
 from imagebuilder_emulator.emulator import Emulator
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
+
+from tools import browser
 
 WEB = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"
 API = "arn:aws:imagebuilder:eu-west-1:123456789012:image/api/1.0.0/1"
