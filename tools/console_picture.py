@@ -1,4 +1,4 @@
-"""`make picture`: the emulator's console in docs/images/console.png, taken while `pulumi up` runs."""
+"""Take the picture of the emulator's console in docs/images/console.png, while `pulumi up` runs."""
 
 from __future__ import annotations
 

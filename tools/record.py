@@ -1,4 +1,4 @@
-"""Record a command in a terminal as a picture that plays: `record.py [--as TEXT] PICTURE.svg COMMAND [ARGUMENT…]`.
+"""Record a command in a terminal as a picture that plays: `python -m tools.record [--as TEXT] PICTURE.svg COMMAND [ARGUMENT…]`.
 
 The command is shown at the top, or the text in its place.
 
@@ -72,7 +72,7 @@ def record(command: list[str], screen: pyte.Screen, title: str) -> Iterator[Fram
     stream.feed(f"\x1b[1m$ {title}\x1b[0m\r\n")
     began = shown = 0.0
     yield 0.0, rows(screen)
-    # Under `make recordings`, a make that is recorded would tell that it is an inner one, and where.
+    # A make that is recorded under make would print that it is an inner one, and where.
     outer = {"MAKELEVEL", "MAKEFLAGS", "MFLAGS"}
     environment = {name: value for name, value in os.environ.items() if name not in outer} | {"TERM": "xterm-256color"}
     with subprocess.Popen(command, stdin=inner, stdout=inner, stderr=inner, env=environment) as process:

@@ -236,7 +236,7 @@ def prepare_environment(progress: Progress) -> None:
         word, _, rest = line.strip().partition(" ")
         counts[word] += 1
         if line.startswith("Installing collected packages: "):
-            progress.show("unpack them", f"{rest.count(',') + 1} packages")
+            progress.show("install Python packages", f"{rest.count(',') + 1} of them")
         else:
             progress.show("fetch Python packages", f"{counts['Collecting']} found, {counts['Downloading']} downloaded")
 

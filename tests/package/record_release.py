@@ -1,4 +1,4 @@
-"""Keep the state of this version, for later ones to be tested with: `make state` runs it before a release."""
+"""Keep the state of this version, for later ones to be tested with: `python -m tests.package.record_release` before a release."""
 
 from __future__ import annotations
 
