@@ -1,4 +1,6 @@
-"""Record a command in a terminal as a picture that plays: `python -m tools.record [--as TEXT] PICTURE.svg COMMAND [ARGUMENT…]`.
+"""Record a command in a terminal as a picture that plays.
+
+    python -m tools.record [--as TEXT] PICTURE.svg COMMAND [ARGUMENT…]
 
 The command is shown at the top, or the text in its place.
 
