@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, MutableMapping, Sequence
 from operator import attrgetter
 
-from .records import Image, read_version
+from .entities import Image, parse_version
 
 _place, _numbers = attrgetter("place"), attrgetter("numbers")
 
@@ -48,7 +48,7 @@ class Catalog(MutableMapping[str, Image]):
     def builds(self, version_arn: str) -> Sequence[Image]:
         """The builds of a version, oldest first; ``x`` in place of a number stands for any, as in ``1.x.x``."""
         stem, _, version = version_arn.rpartition("/")
-        numbers = read_version(version)
+        numbers = parse_version(version)
         known = self._names.get(stem)
         if known is None or numbers is None:
             return ()

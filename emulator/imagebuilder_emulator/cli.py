@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from .clock import duration
+from .clock import parse_duration
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,6 +75,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _duration(text: str) -> timedelta:
     try:
-        return duration(text)
+        return parse_duration(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None

@@ -10,7 +10,7 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 6048
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
 
 
-def duration(text: str) -> timedelta:
+def parse_duration(text: str) -> timedelta:
     """Read a length of time such as ``5s``, ``200ms``, ``1h30m``, ``90d`` or ``2w``; ``0`` needs no unit.
 
     Raises:

@@ -15,14 +15,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from . import effects
-from .records import Ami, Execution, Image
-
-if TYPE_CHECKING:
-    from .emulator import Emulator
-    from .requestlog import Request
+from . import moto_backends
+from .ec2_models import protection
+from .entities import Ami, Execution, Image
+from .environment import Environment
+from .requestlog import Request
+from .used_by import UseIndex
 
 PAGE = 50
 """How many images an answer holds at most."""
@@ -53,25 +53,25 @@ def _digest(text: str, tag: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(found[1].encode()).digest()).decode()}'"
 
 
-def overview(emulator: Emulator, *, search: str = "", state: str = "", region: str = "", start: int = 0) -> Any:
+def overview(environment: Environment, *, search: str = "", state: str = "", region: str = "", start: int = 0) -> Any:
     """What the page shows, as of now.
 
     Args:
-        emulator: what is looked at.
+        environment: what is looked at.
         search: part of an image's ARN or of an AMI's id.
         state: only images in this state.
         region: only images of this region.
         start: how many of the images that match come before the page.
     """
-    with emulator.lock:
-        backend = emulator.backend
+    with environment.lock:
+        backend = environment.backend
         backend.advance()
         now = backend.clock.now()
         everything = list(backend.images.values())
         matching = [image for image in everything if _matches(image, search, state, region)]
         matching.sort(key=lambda image: (*image.place, image.region))
         executions = backend.executions.values()
-        snapshots = effects.Snapshots()
+        snapshots, uses = moto_backends.SnapshotIndex(), UseIndex(backend.recipes)
         return {
             "now": now.isoformat(),
             "offset_seconds": backend.clock.offset.total_seconds(),
@@ -83,17 +83,18 @@ def overview(emulator: Emulator, *, search: str = "", state: str = "", region: s
                 "start": start,
                 "page": PAGE,
                 "rows": [
-                    _image(image, backend.under_way(image), snapshots, now) for image in matching[start : start + PAGE]
+                    _image(image, backend.unfinished_execution(image), snapshots, uses, now)
+                    for image in matching[start : start + PAGE]
                 ],
             },
             "executions": {
                 "statuses": dict(sorted(Counter(execution.status for execution in executions).items())),
                 "rows": [_execution(execution, now) for execution in _worth_showing(executions)],
             },
-            "faults": emulator.faults.as_json(),
+            "faults": environment.faults.as_json(),
             "requests": {
-                "total": sum(emulator.requests.counts().values()),
-                "rows": [_request(request) for request in emulator.requests.newest(_REQUESTS)],
+                "total": sum(environment.requests.counts().values()),
+                "rows": [_request(request) for request in environment.requests.newest(_REQUESTS)],
             },
         }
 
@@ -113,7 +114,13 @@ def _worth_showing(executions: Any) -> Iterator[Execution]:
     return itertools.islice(itertools.chain(under_way, ended), _EXECUTIONS)
 
 
-def _image(image: Image, under_way: Execution | None, snapshots: effects.Snapshots, now: datetime) -> dict[str, Any]:
+def _image(
+    image: Image,
+    under_way: Execution | None,
+    snapshots: moto_backends.SnapshotIndex,
+    uses: UseIndex,
+    now: datetime,
+) -> dict[str, Any]:
     return {
         "arn": image.arn,
         "name": image.name,
@@ -122,17 +129,19 @@ def _image(image: Image, under_way: Execution | None, snapshots: effects.Snapsho
         "state": image.state,
         "under_way": under_way.target if under_way and under_way.status != "PENDING" else None,
         "deprecated_at": _text(image.deprecation_time),
-        "amis": [_ami(ami, image, snapshots, now) for ami in sorted(image.amis, key=lambda ami: ami.region)],
+        "amis": [_ami(ami, image, snapshots, uses, now) for ami in sorted(image.amis, key=lambda ami: ami.region)],
         "containers": [
-            {"region": container.region, "uri": container.uri, "there": effects.is_there(container)}
+            {"region": container.region, "uri": container.uri, "there": moto_backends.container_exists(container)}
             for container in image.containers
         ],
     }
 
 
-def _ami(ami: Ami, image: Image, snapshots: effects.Snapshots, now: datetime) -> dict[str, Any]:
-    found = effects.find(ami)
-    deprecated_at = found.deprecation_time if isinstance(found, effects.DistributedAmi) else None
+def _ami(
+    ami: Ami, image: Image, snapshots: moto_backends.SnapshotIndex, uses: UseIndex, now: datetime
+) -> dict[str, Any]:
+    found = moto_backends.find_ami(ami)
+    deprecated_at = found.deprecation_time if isinstance(found, moto_backends.DistributedAmi) else None
     state = found.state if found else "gone"
     if state == "available" and deprecated_at and datetime.fromisoformat(deprecated_at.replace("Z", "+00:00")) <= now:
         state = "deprecated"
@@ -147,6 +156,8 @@ def _ami(ami: Ami, image: Image, snapshots: effects.Snapshots, now: datetime) ->
         "shared_accounts": [each["UserId"] for each in permissions if "UserId" in each],
         "last_launched": getattr(found, "last_launched_time", None),
         "snapshots": snapshots.of(ami),
+        "protection": protection(ami),
+        "used_by": uses.of(ami, image.arn),
     }
 
 

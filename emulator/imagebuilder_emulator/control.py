@@ -24,23 +24,22 @@ from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
 from . import console
-from .clock import duration
+from .clock import parse_duration
+from .environment import Environment
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
-
-    from .emulator import Emulator
 
 
 class Control:
     """The WSGI application.
 
     Args:
-        emulator: what is steered.
+        environment: what is steered.
     """
 
-    def __init__(self, emulator: Emulator) -> None:
-        self._emulator = emulator
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
         self._map = Map(
             [
                 Rule(path, methods=[method], endpoint=endpoint)
@@ -82,64 +81,64 @@ class Control:
         return response(environ, start_response)
 
     def _clock(self, request: Request) -> Any:
-        clock = self._emulator.clock
+        clock = self._environment.clock
         return {"now": clock.now().isoformat(), "offset_seconds": clock.offset.total_seconds()}
 
     def _move_clock(self, request: Request) -> Any:
         wanted = _body(request)
         match wanted:
             case {"advance": str(by), **rest} if not rest:
-                self._emulator.clock.advance(duration(by))
+                self._environment.clock.advance(parse_duration(by))
             case {"set": str(to), **rest} if not rest:
-                self._emulator.clock.set(datetime.fromisoformat(to.replace("Z", "+00:00")))
+                self._environment.clock.set(datetime.fromisoformat(to.replace("Z", "+00:00")))
             case _:
                 raise BadRequest('expected {"advance": "90d"} or {"set": "2027-01-31T00:00:00Z"}')
         return self._clock(request)
 
     def _faults(self, request: Request) -> Any:
-        return self._emulator.faults.as_json()
+        return self._environment.faults.as_json()
 
     def _add_faults(self, request: Request) -> Any:
-        return {"numbers": self._emulator.faults.add(*_texts(request))}
+        return {"numbers": self._environment.faults.add(*_texts(request))}
 
     def _replace_faults(self, request: Request) -> Any:
-        return {"numbers": self._emulator.faults.replace(*_texts(request))}
+        return {"numbers": self._environment.faults.replace(*_texts(request))}
 
     def _clear_faults(self, request: Request) -> Any:
-        self._emulator.faults.clear()
+        self._environment.faults.clear()
         return []
 
     def _remove_fault(self, request: Request, number: int) -> Any:
-        if not self._emulator.faults.remove(number):
+        if not self._environment.faults.remove(number):
             raise NotFound(f"there is no fault {number}")
         return self._faults(request)
 
     def _requests(self, request: Request) -> Any:
         after = request.args.get("after", 0, type=int)
-        found = self._emulator.requests.all(request.args.get("operation"), after=after)
+        found = self._environment.requests.all(request.args.get("operation"), after=after)
         return [each.as_json() for each in found]
 
     def _clear_requests(self, request: Request) -> Any:
-        self._emulator.requests.clear()
+        self._environment.requests.clear()
         return {}
 
     def _counts(self, request: Request) -> Any:
-        return self._emulator.requests.counts()
+        return self._environment.requests.counts()
 
     def _save(self, request: Request) -> Any:
-        return self._emulator.save()
+        return self._environment.save()
 
     def _load(self, request: Request) -> Any:
-        self._emulator.load(_body(request))
+        self._environment.load(_body(request))
         return {}
 
     def _reset(self, request: Request) -> Any:
-        self._emulator.reset()
+        self._environment.reset()
         return {}
 
     def _overview(self, request: Request) -> Any:
         asked = {name: request.args.get(name, "") for name in ("search", "state", "region")}
-        return console.overview(self._emulator, **asked, start=max(0, request.args.get("start", 0, type=int)))
+        return console.overview(self._environment, **asked, start=max(0, request.args.get("start", 0, type=int)))
 
     def _console(self, request: Request) -> Response:
         text, headers = console.page()

@@ -7,11 +7,11 @@ from collections.abc import MutableMapping
 from datetime import datetime
 from typing import Protocol
 
-from . import effects, roles
-from .records import Ami, Execution, Image, Impact
+from . import aws_effects, moto_backends, roles
+from .entities import Ami, Execution, Image, Impact
 
 
-class Troubles(Protocol):
+class FaultPolicy(Protocol):
     """What a test may have ordered to go wrong."""
 
     def resource_failure(self, resource: str, *, image: str, region: str) -> str | None:
@@ -21,7 +21,7 @@ class Troubles(Protocol):
         """Whether executions of an image go on without end."""
 
 
-class NoTroubles:
+class NoFaults:
     """Nothing goes wrong but by itself."""
 
     def resource_failure(self, resource: str, *, image: str, region: str) -> str | None:
@@ -33,21 +33,24 @@ class NoTroubles:
         return False
 
 
-class Runner:
+class ExecutionRunner:
     """Carries out the steps of executions.
 
     Args:
         images: the images by ARN; deleted ones are taken out.
         executions: the executions by id.
-        troubles: what is to go wrong.
+        fault_policy: what is to go wrong.
     """
 
     def __init__(
-        self, images: MutableMapping[str, Image], executions: dict[str, Execution], troubles: Troubles | None = None
+        self,
+        images: MutableMapping[str, Image],
+        executions: dict[str, Execution],
+        fault_policy: FaultPolicy | None = None,
     ) -> None:
         self._images = images
         self._executions = executions
-        self._troubles = troubles or NoTroubles()
+        self._fault_policy = fault_policy or NoFaults()
         self._due: list[tuple[datetime, str]] = []
 
     def schedule(self, execution: Execution) -> None:
@@ -64,7 +67,7 @@ class Runner:
             execution = self._executions.get(execution_id)
             if execution is None or execution.due() != due:
                 continue  # It was cancelled meanwhile, and noted again.
-            if execution.status == "IN_PROGRESS" and self._troubles.hangs(execution.image_arn):
+            if execution.status == "IN_PROGRESS" and self._fault_policy.hangs(execution.image_arn):
                 hanging.append((due, execution_id))
                 continue
             self._step(execution, due)
@@ -95,7 +98,7 @@ class Runner:
 
     def _begin(self, execution: Execution, at: datetime) -> None:
         image = self._images[execution.image_arn]
-        problem = roles.problem(execution.role, image.account)
+        problem = roles.assume_role_error(execution.role, image.account)
         if problem:
             execution.status, execution.reason, execution.end = "FAILED", problem, at
             execution.record_status, execution.record_reason = "FAILED", problem
@@ -109,39 +112,39 @@ class Runner:
     def _change(self, execution: Execution, impact: Impact, at: datetime) -> None:
         resource = impact.resource
         name = resource.id if isinstance(resource, Ami) else resource.uri
-        failure = self._troubles.resource_failure(name, image=execution.image_arn, region=resource.region)
+        failure = self._fault_policy.resource_failure(name, image=execution.image_arn, region=resource.region)
         impact.end = at
         if failure:
             impact.status, impact.reason = "FAILED", failure
         elif isinstance(resource, Ami):
             self._change_ami(execution, impact, resource, at)
         else:
-            effects.delete_container(resource)
+            moto_backends.delete_container(resource)
             impact.status = "SUCCESS"
 
     def _change_ami(self, execution: Execution, impact: Impact, ami: Ami, at: datetime) -> None:
-        problem = roles.problem(execution.role, ami.account)
+        problem = roles.assume_role_error(execution.role, ami.account)
         if problem:
             impact.status, impact.reason = "FAILED", problem
             return
         takes_amis = "amis" in execution.includes
-        reason = effects.excluded(ami, execution.exclusions, at) if takes_amis else None
+        reason = aws_effects.exclusion_reason(ami, execution.exclusions, at) if takes_amis else None
         if reason:
             impact.status, impact.reason = "SKIPPED", reason
             return
-        snapshots = effects.ami_snapshots(ami) if "snapshots" in execution.includes else []
+        snapshots = moto_backends.ami_snapshots(ami) if "snapshots" in execution.includes else []
         try:
             if takes_amis:
-                effects.change_ami(ami, execution.target, at)
+                aws_effects.change_ami(ami, execution.target, at)
             impact.status = "SUCCESS"
-        except effects.EffectFailed as failure:
+        except aws_effects.ResourceFailure as failure:
             impact.status, impact.reason = "FAILED", str(failure)
             return
         for snapshot in snapshots:
             try:
-                effects.delete_snapshot(ami, snapshot)
+                aws_effects.delete_snapshot(ami, snapshot)
                 state = {"status": "SUCCESS"}
-            except effects.EffectFailed as failure:
+            except aws_effects.ResourceFailure as failure:
                 state = {"status": "FAILED", "reason": str(failure)}
                 impact.status, impact.reason = "FAILED", str(failure)
             impact.snapshots.append({"snapshotId": snapshot, "state": state})
@@ -159,7 +162,7 @@ class Runner:
             return
         execution.status = execution.record_status = "SUCCESS"
         if execution.target != "DELETED":
-            set_state(image, execution.target, at)
+            set_image_state(image, execution.target, at)
         elif skipped:
             execution.record_status = "SKIPPED"
             execution.record_reason = f"The image record is kept: {skipped} resources were left out"
@@ -167,7 +170,7 @@ class Runner:
             del self._images[image.arn]
 
 
-def set_state(image: Image, target: str, at: datetime) -> None:
+def set_image_state(image: Image, target: str, at: datetime) -> None:
     """Move an image record to a state."""
     image.state = target
     if target == "DEPRECATED":

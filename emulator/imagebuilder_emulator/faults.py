@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import re
 import shlex
 import threading
 from collections.abc import Mapping
@@ -15,14 +16,13 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-import botocore.session
-
-from .clock import duration
+from . import wire_errors
+from .clock import parse_duration
 from .selection import OPTIONS as _SELECTION
 from .selection import Selection, selection
 from .shapes import service_model
 
-SERVICES = ("imagebuilder", "ec2", "ecr", "iam", "s3", "sts")
+SERVICES = ("imagebuilder", "ec2", "autoscaling", "ssm", "ecr", "iam", "s3", "sts")
 S3_OPERATIONS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE"})
 """S3 is told apart by HTTP method alone: its operations differ in path, query and headers."""
 
@@ -31,9 +31,22 @@ _ERRORS = {"throttle": THROTTLED, "500": BROKEN, "503": AWAY}
 _WAITS = ("delay", "stall")
 _WHERE = ("resource", "image", "region")
 _RATED = {"rate", "burst"}
+_REQUESTS = {"region", "page"}
+_COMMON_STATUSES = {
+    "UnauthorizedOperation": 403,
+    "AuthFailure": 403,
+    "AccessDenied": 403,
+    "RequestLimitExceeded": 503,
+    "Unavailable": 503,
+    "ServiceUnavailable": 503,
+    "InternalError": 500,
+    "InternalFailure": 500,
+}
+"""HTTP statuses of errors that no model has; others are 400."""
 _OPTIONS = {
-    "requests": _SELECTION - _RATED,
-    "throttle": _SELECTION,
+    "requests": _SELECTION - _RATED | _REQUESTS,
+    "error": _SELECTION - _RATED | _REQUESTS | {"status"},
+    "throttle": _SELECTION | _REQUESTS,
     "fail": _SELECTION - _RATED | {"reason", *_WHERE},
     "hang": {"image"},
 }
@@ -46,10 +59,12 @@ class Fault:
     Attributes:
         text: as it was set.
         service, operation: patterns of what it disturbs; the service is ``execution`` for executions.
-        kind: ``error``, ``drop-request``, ``drop-answer``, ``delay``, ``stall``, ``fail`` or ``hang``.
+        kind: ``error``, ``plain-text``, ``drop-request``, ``drop-answer``, ``delay``, ``stall``, ``fail`` or ``hang``.
         error: code of the error that is answered.
+        status: HTTP status of the error or the text that is answered; 0 for the code's own.
+        last_page: whether only last pages of lists are disturbed, and what is no list.
         seconds: how long a delay or a stall lasts.
-        where: patterns by ``resource``, ``image`` and ``region``, for executions.
+        where: patterns by ``region``, and for executions by ``resource`` and ``image`` too.
         reason: why a resource fails.
         calls, hits: how many calls it has looked at, and how many it has struck.
         lifted: set once the fault is removed; what waits for it goes on.
@@ -61,6 +76,8 @@ class Fault:
     kind: str
     selects: Selection
     error: str = ""
+    status: int = 0
+    last_page: bool = False
     seconds: float = 0
     where: Mapping[str, str] = field(default_factory=dict)
     reason: str = ""
@@ -68,14 +85,14 @@ class Fault:
     hits: int = 0
     lifted: threading.Event = field(default_factory=threading.Event)
 
-    def strikes(self) -> bool:
+    def count_and_match(self) -> bool:
         """Count a call; whether the fault strikes it. Not thread-safe: `Faults` holds its lock."""
         self.calls += 1
         struck = self.selects(self.calls)
         self.hits += struck
         return struck
 
-    def concerns(self, **names: str) -> bool:
+    def matches_names(self, **names: str) -> bool:
         """Whether all that ``where`` asks for is met by these names."""
         return all(fnmatchcase(names.get(key, ""), pattern) for key, pattern in self.where.items())
 
@@ -124,25 +141,51 @@ def _of_requests(text: str, target: str, kind: str, options: dict[str, str]) -> 
         for name in operation_names(known)
     ):
         raise ValueError(f"no operation is called {target!r}")
-    _refuse_unknown("throttle" if kind == "throttle" else "requests", options)
-    make = functools.partial(Fault, text, service, operation, selects=selection(options))
     name, has_value, value = kind.partition("=")
+    _refuse_unknown(name if name in _OPTIONS else "requests", options)
+    make = functools.partial(
+        Fault,
+        text,
+        service,
+        operation,
+        selects=selection(options),
+        where={"region": options["region"]} if "region" in options else {},
+        last_page=_last_page(options.get("page"), kind),
+    )
     if kind in _ERRORS:
         return make(kind="error", error=_ERRORS[kind])
     if kind in {"drop-request", "drop-answer"}:
         return make(kind=kind)
     if name in _WAITS and has_value:
-        return make(kind=name, seconds=duration(value).total_seconds())
+        return make(kind=name, seconds=parse_duration(value).total_seconds())
+    if name == "plain-text" and has_value:
+        return make(kind=name, status=_status(value, 500))
     if name == "error" and has_value:
-        if service != "imagebuilder":
-            raise ValueError("error=CODE is for operations of Image Builder")
-        if value not in error_statuses():
+        if service == "imagebuilder" and value not in error_statuses():
             raise ValueError(f"{value!r} is no error of Image Builder; those are {', '.join(sorted(error_statuses()))}")
-        return make(kind="error", error=value)
+        if not re.fullmatch(r"[A-Z][A-Za-z.]+", value):
+            raise ValueError(f"{value!r} is no code of an error, such as UnauthorizedOperation")
+        return make(kind="error", error=value, status=_status(options["status"], 400) if "status" in options else 0)
     raise ValueError(
-        f"{kind!r} is no kind of fault; those are throttle, 500, 503, error=CODE, "
+        f"{kind!r} is no kind of fault; those are throttle, 500, 503, error=CODE, plain-text=STATUS, "
         "drop-request, drop-answer, delay=TIME, stall=TIME"
     )
+
+
+def _status(text: str, least: int) -> int:
+    if not text.isdecimal() or not least <= int(text) <= 599:
+        raise ValueError(f"{text!r} is no HTTP status from {least} to 599")
+    return int(text)
+
+
+def _last_page(page: str | None, kind: str) -> bool:
+    if page is None:
+        return False
+    if page != "last":
+        raise ValueError(f"page must be last, got {page!r}; nth chooses another")
+    if kind.startswith("delay"):
+        raise ValueError("page=last is known after the work is done, and a delay comes before it")
+    return True
 
 
 def _options(words: list[str]) -> dict[str, str]:
@@ -168,13 +211,22 @@ def operation_names(service: str) -> frozenset[str]:
     """The operations of a service, from its model; for S3 `S3_OPERATIONS`."""
     if service == "s3":
         return S3_OPERATIONS
-    return frozenset(botocore.session.get_session().get_service_model(service).operation_names)
+    return frozenset(wire_errors.service_model(service).operation_names)
 
 
 @functools.cache
 def error_statuses() -> Mapping[str, int]:
     """The HTTP status of each error of Image Builder, from its model."""
     return {shape.name: shape.metadata["error"]["httpStatusCode"] for shape in service_model().error_shapes}
+
+
+def error_status(service: str, code: str) -> int:
+    """Return the HTTP status of a service's error: from its model, as AWS's common errors have it, or else 400."""
+    for shape in wire_errors.service_model(service).error_shapes:
+        error = shape.metadata.get("error", {})
+        if code in (shape.name, error.get("code")):
+            return int(error.get("httpStatusCode", 400))
+    return _COMMON_STATUSES.get(code, 400)
 
 
 class Faults:
@@ -229,13 +281,24 @@ class Faults:
             for number, fault in self.all().items()
         ]
 
-    def strike(self, service: str, operation: str) -> list[Fault]:
-        """Count a request; the faults that strike it, in the order they were set."""
+    def match(self, service: str, operation: str, region: str = "", *, last_page: bool = False) -> list[Fault]:
+        """Count a request; the faults that strike it, in the order they were set.
+
+        Args:
+            service: as in the signature.
+            operation: its name in the service's model.
+            region: the region that it was signed for.
+            last_page: look at the faults of last pages alone, once the answer is known to be one; else at the others.
+        """
         with self._lock:
             return [
                 fault
                 for fault in self._faults.values()
-                if fnmatchcase(service, fault.service) and fnmatchcase(operation, fault.operation) and fault.strikes()
+                if fault.last_page == last_page
+                and fnmatchcase(service, fault.service)
+                and fnmatchcase(operation, fault.operation)
+                and fault.matches_names(region=region)
+                and fault.count_and_match()
             ]
 
     def resource_failure(self, resource: str, *, image: str = "", region: str = "") -> str | None:
@@ -250,12 +313,12 @@ class Faults:
             for fault in self._faults.values():
                 if (
                     fault.kind == "fail"
-                    and fault.concerns(resource=resource, image=image, region=region)
-                    and fault.strikes()
+                    and fault.matches_names(resource=resource, image=image, region=region)
+                    and fault.count_and_match()
                 ):
                     return fault.reason
         return None
 
     def hangs(self, image_arn: str) -> bool:
         """Whether executions of an image make no progress."""
-        return any(fault.kind == "hang" and fault.concerns(image=image_arn) for fault in self.all().values())
+        return any(fault.kind == "hang" and fault.matches_names(image=image_arn) for fault in self.all().values())

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from .entities import Image
 from .exceptions import InvalidRequestException
-from .records import Image
 
 _SHOWN: Mapping[str, Callable[[Image], str | None]] = {
     "name": lambda image: image.name,
@@ -17,7 +17,7 @@ _SHOWN: Mapping[str, Callable[[Image], str | None]] = {
 }
 
 
-def read(request: Mapping[str, Any], without: Collection[str] = ()) -> Callable[[Image], bool]:
+def parse_filters(request: Mapping[str, Any], without: Collection[str] = ()) -> Callable[[Image], bool]:
     """Whether an image passes all filters of a request: of each, one of its values is the image's.
 
     Args:

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from . import effects, roles, rules
+from . import aws_effects, moto_backends, roles, rules
 from .catalog import Catalog
 from .clock import Clock
+from .entities import MAX_VERSION_NUMBER, STABLE_STATES, Container, Execution, Image, parse_version
 from .exceptions import (
     IdempotentParameterMismatchException,
     InvalidRequestException,
@@ -20,8 +21,8 @@ from .exceptions import (
     ResourceInUseException,
     ResourceNotFoundException,
 )
-from .executions import Runner, Troubles, set_state
-from .records import LARGEST, SETTLED, Container, Execution, Image, read_version
+from .executions import ExecutionRunner, FaultPolicy, set_image_state
+from .recipes import Recipe
 
 DEFAULT_ACCOUNT = "123456789012"
 _PENDING_SHARE = 0.1
@@ -34,25 +35,26 @@ class ImageBuilderBackend:
     Args:
         clock: the emulator's time.
         execution_time: how long an execution takes, and how long an image is being built.
-        troubles: what is to go wrong.
+        fault_policy: what is to go wrong.
     """
 
     def __init__(
         self,
         clock: Clock | None = None,
         execution_time: timedelta = timedelta(seconds=5),
-        troubles: Troubles | None = None,
+        fault_policy: FaultPolicy | None = None,
     ) -> None:
         self.clock = clock or Clock()
         self.execution_time = execution_time
         self.images = Catalog()
+        self.recipes: dict[str, Recipe] = {}
         self.executions: dict[str, Execution] = {}
         self._by_image: defaultdict[str, list[str]] = defaultdict(list)
         self._builds: list[tuple[datetime, str]] = []
         self.tokens: dict[tuple[str, str, str], tuple[str, Mapping[str, Any]]] = {}
         """What was answered to each client token: by region, operation and token, the request as JSON and the answer.
         """
-        self.runner = Runner(self.images, self.executions, troubles)
+        self.runner = ExecutionRunner(self.images, self.executions, fault_policy)
 
     def advance(self) -> None:
         """Carry out whatever is due by now."""
@@ -67,15 +69,15 @@ class ImageBuilderBackend:
 
     def start_resource_state_update(self, request: Mapping[str, Any], region: str) -> Mapping[str, Any]:
         """``StartResourceStateUpdate``."""
-        known = self._answered(region, "StartResourceStateUpdate", request)
+        known = self._replayed_answer(region, "StartResourceStateUpdate", request)
         if known is not None:
             return known
         now = self.clock.now()
         image = self.get_image(request["resourceArn"], region)
-        rules.check_request(request, now)
-        rules.check_image(request, image)
+        rules.validate_request(request, now)
+        rules.validate_image(request, image)
         asynchronous = rules.is_asynchronous(request, now)
-        busy = self.under_way(image) if asynchronous else None
+        busy = self.unfinished_execution(image) if asynchronous else None
         if busy:
             raise ResourceInUseException(f"The image {image.arn} is in use by the lifecycle execution {busy.id}")
         answer: dict[str, Any] = {"resourceArn": image.arn}
@@ -83,8 +85,8 @@ class ImageBuilderBackend:
             answer["lifecycleExecutionId"] = self._start(request, image, now).id
         else:
             image.deprecation_time = request.get("updateAt")
-            set_state(image, request["state"]["status"], now)
-        return self._remember(region, "StartResourceStateUpdate", request, answer)
+            set_image_state(image, request["state"]["status"], now)
+        return self._store_answer(region, "StartResourceStateUpdate", request, answer)
 
     def _start(self, request: Mapping[str, Any], image: Image, now: datetime) -> Execution:
         scheduled: datetime | None = request.get("updateAt")
@@ -115,17 +117,17 @@ class ImageBuilderBackend:
         for ami in image.amis:
             # An account whose role cannot be assumed is told when the execution comes to it.
             if not (
-                roles.problem(execution.role, ami.account)
-                or effects.excluded(ami, execution.exclusions, execution.asked_at)
+                roles.assume_role_error(execution.role, ami.account)
+                or aws_effects.exclusion_reason(ami, execution.exclusions, execution.asked_at)
             ):
                 try:
-                    effects.set_deprecation(ami, at)
-                except effects.EffectFailed:
+                    aws_effects.set_deprecation(ami, at)
+                except aws_effects.ResourceFailure:
                     continue  # So is an AMI that is gone.
 
     def cancel_lifecycle_execution(self, request: Mapping[str, Any], region: str) -> Mapping[str, Any]:
         """``CancelLifecycleExecution``."""
-        known = self._answered(region, "CancelLifecycleExecution", request)
+        known = self._replayed_answer(region, "CancelLifecycleExecution", request)
         if known is not None:
             return known
         execution = self.get_lifecycle_execution(request["lifecycleExecutionId"], region)
@@ -141,7 +143,7 @@ class ImageBuilderBackend:
                 image.deprecation_time = None
             self.runner.schedule(execution)
         answer = {"lifecycleExecutionId": execution.id}
-        return self._remember(region, "CancelLifecycleExecution", request, answer)
+        return self._store_answer(region, "CancelLifecycleExecution", request, answer)
 
     def get_lifecycle_execution(self, execution_id: str, region: str) -> Execution:
         """``GetLifecycleExecution``."""
@@ -154,7 +156,7 @@ class ImageBuilderBackend:
         """The executions of an image, newest first."""
         return [self.executions[execution_id] for execution_id in reversed(self._by_image.get(image_arn, ()))]
 
-    def under_way(self, image: Image) -> Execution | None:
+    def unfinished_execution(self, image: Image) -> Execution | None:
         """The execution of an image that is not finished: one at a time, so it can only be the newest."""
         newest = self._by_image.get(image.arn)
         execution = self.executions[newest[-1]] if newest else None
@@ -179,9 +181,10 @@ class ImageBuilderBackend:
         found: Image | None
         version = arn.rpartition("/")[2]
         if "." in version:
-            if read_version(version) is None:
+            if parse_version(version) is None:
                 raise InvalidRequestException(
-                    f"The version {version} is none: three numbers up to {LARGEST}, or as 1.x.x with x in place of some"
+                    f"The version {version} is none: three numbers up to "
+                    f"{MAX_VERSION_NUMBER}, or as 1.x.x with x in place of some"
                 )
             builds = reversed(self.images.builds(arn))
             found = next((image for image in builds if image.state == "AVAILABLE"), None)
@@ -193,7 +196,7 @@ class ImageBuilderBackend:
 
     def create_image(self, request: Mapping[str, Any], region: str) -> Mapping[str, Any]:
         """``CreateImage``: registers an image of the recipe's name and version, with an AMI after the build."""
-        known = self._answered(region, "CreateImage", request)
+        known = self._replayed_answer(region, "CreateImage", request)
         if known is not None:
             return known
         arn = self._next_build(rules.recipe(request), region)
@@ -209,15 +212,15 @@ class ImageBuilderBackend:
             )
         )
         answer = {"clientToken": request["clientToken"], "imageBuildVersionArn": arn}
-        return self._remember(region, "CreateImage", request, answer)
+        return self._store_answer(region, "CreateImage", request, answer)
 
     def _next_build(self, recipe: str, region: str) -> str:
         """The ARN of the next build of a recipe. Recipes are not emulated: every one of a whole version is there."""
         head, name, version = recipe.rsplit("/", 2)
         partition, _, place, account = head.split(":")[1:5]
-        if place != region or not effects.knows_region(region, DEFAULT_ACCOUNT):
+        if place != region or not moto_backends.region_exists(region, DEFAULT_ACCOUNT):
             raise InvalidRequestException(f"The recipe {recipe} is not in the Region {region}")
-        if not version.replace(".", "").isdecimal() or read_version(version) is None:
+        if not version.replace(".", "").isdecimal() or parse_version(version) is None:
             raise InvalidRequestException(
                 f"The recipe {recipe} must be named with its whole version: recipes are not emulated"
             )
@@ -229,26 +232,26 @@ class ImageBuilderBackend:
     def _finish_build(self, image: Image) -> None:
         image.state, image.available_at = "AVAILABLE", None
         if image.type == "AMI":
-            image.amis.append(effects.register_ami(image.region, image.account, name=image.label))
+            image.amis.append(moto_backends.register_ami(image.region, image.account, name=image.label))
         else:
             container = Container(image.region, image.account, image.name, f"{image.version}-{image.build}")
-            effects.push_container(container)
+            moto_backends.push_container(container)
             image.containers.append(container)
 
     def delete_image(self, arn: str, region: str) -> Mapping[str, Any]:
         """``DeleteImage``: removes the record, and nothing under it."""
         image = self.get_image(arn, region)
-        busy = self.under_way(image)
+        busy = self.unfinished_execution(image)
         if busy:
             raise ResourceDependencyException(f"The image {arn} is in use by the lifecycle execution {busy.id}")
-        if image.state not in SETTLED:
+        if image.state not in STABLE_STATES:
             raise ResourceDependencyException(f"The image {arn} is {image.state}; delete it once that has ended")
         del self.images[arn]
         return {"imageBuildVersionArn": arn}
 
     # --- client tokens ---------------------------------------------------------------------------------------------
 
-    def _answered(self, region: str, operation: str, request: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    def _replayed_answer(self, region: str, operation: str, request: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """The first answer to a client token; None when it is new."""
         known = self.tokens.get((region, operation, request["clientToken"]))
         if known is None:
@@ -259,7 +262,7 @@ class ImageBuilderBackend:
             )
         return known[1]
 
-    def _remember(
+    def _store_answer(
         self, region: str, operation: str, request: Mapping[str, Any], answer: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         self.tokens[region, operation, request["clientToken"]] = (_text(request), answer)

@@ -11,12 +11,19 @@ from functools import partial
 from operator import attrgetter
 from typing import Any
 
-from . import filters
+from . import filters, recipes
+from .entities import Image
 from .exceptions import ClientException, ImageBuilderError, InvalidRequestException, ResourceNotFoundException
 from .models import ImageBuilderBackend
-from .pages import page
-from .records import Image
-from .rows import execution_row, image_row, impact_row, latest_references, record_row, version_row
+from .pagination import paginate
+from .serializers import (
+    latest_version_references,
+    serialize_execution,
+    serialize_image,
+    serialize_image_entry,
+    serialize_image_version,
+    serialize_resource_entry,
+)
 from .shapes import parse
 
 Answer = Mapping[str, Any]
@@ -65,7 +72,7 @@ class ImageBuilderResponse:
     def get_lifecycle_execution(self, request: Answer) -> Answer:
         """``GetLifecycleExecution``."""
         execution = self.backend.get_lifecycle_execution(request["lifecycleExecutionId"], self.region)
-        return {"lifecycleExecution": execution_row(execution)}
+        return {"lifecycleExecution": serialize_execution(execution)}
 
     def list_lifecycle_executions(self, request: Answer) -> Answer:
         """``ListLifecycleExecutions`` of an image build version, newest first; there are no lifecycle policies."""
@@ -73,17 +80,17 @@ class ImageBuilderResponse:
         if not re.search(_HAS_EXECUTIONS, arn):
             raise InvalidRequestException(f"{arn} is the ARN of neither an image build version nor a lifecycle policy")
         found = self.backend.executions_of(arn) if arn.split(":")[3] == self.region else []
-        return page("lifecycleExecutions", found, request, execution_row)
+        return paginate("lifecycleExecutions", found, request, serialize_execution)
 
     def list_lifecycle_execution_resources(self, request: Answer) -> Answer:
         """``ListLifecycleExecutionResources``: the image record, or with it as parent what lies under it."""
         execution = self.backend.get_lifecycle_execution(request["lifecycleExecutionId"], self.region)
         parent = request.get("parentResourceId")
         if parent is None:
-            rows = page("resources", [execution], request, record_row)
+            rows = paginate("resources", [execution], request, serialize_image_entry)
         else:
             impacts = execution.impacts if parent == execution.image_arn else []
-            rows = page("resources", impacts, request, partial(impact_row, execution))
+            rows = paginate("resources", impacts, request, partial(serialize_resource_entry, execution))
         return {
             **rows,
             "lifecycleExecutionId": execution.id,
@@ -93,33 +100,60 @@ class ImageBuilderResponse:
     def get_image(self, request: Answer) -> Answer:
         """``GetImage``."""
         image = self.backend.get_image(request["imageBuildVersionArn"], self.region)
-        return {"image": image_row(image), "latestVersionReferences": latest_references(image.version_arn)}
+        return {
+            "image": serialize_image(image),
+            "latestVersionReferences": latest_version_references(image.version_arn),
+        }
 
     def list_images(self, request: Answer) -> Answer:
         """``ListImages``: the versions of images, or with ``byName`` their names."""
         by_name = request.get("byName", False)
-        passes = filters.read(request, without=("version",) if by_name else ())
+        passes = filters.parse_filters(request, without=("version",) if by_name else ())
         images = self.backend.images.in_region(self.region) if request.get("owner", "Self") == "Self" else []
         groups = itertools.groupby(filter(passes, images), key=attrgetter("name_arn" if by_name else "version_arn"))
-        return page(
-            "imageVersionList", (next(builds) for _, builds in groups), request, partial(version_row, by_name=by_name)
+        return paginate(
+            "imageVersionList",
+            (next(builds) for _, builds in groups),
+            request,
+            partial(serialize_image_version, by_name=by_name),
         )
 
     def list_image_build_versions(self, request: Answer) -> Answer:
         """``ListImageBuildVersions``: the builds of one version, or all builds."""
         version, catalog = request.get("imageVersionArn"), self.backend.images
-        passes = filters.read(request)
+        passes = filters.parse_filters(request)
         if version is None:
             images = catalog.in_region(self.region)
         else:
             images = catalog.builds(version) if version.split(":")[3] == self.region else []
-        return page("imageSummaryList", filter(passes, images), request, image_row)
+        return paginate("imageSummaryList", filter(passes, images), request, serialize_image)
 
     def create_image(self, request: Answer) -> Answer:
         """``CreateImage``."""
         answer = self.backend.create_image(request, self.region)
         version = answer["imageBuildVersionArn"].rpartition("/")[0]
-        return {**answer, "latestVersionReferences": latest_references(version)}
+        return {**answer, "latestVersionReferences": latest_version_references(version)}
+
+    def list_image_recipes(self, request: Answer) -> Answer:
+        """``ListImageRecipes``."""
+        found = recipes.select_recipes(self.backend.recipes.values(), "image-recipe", self.region, request)
+        return paginate("imageRecipeSummaryList", found, request, recipes.serialize_recipe_summary)
+
+    def list_container_recipes(self, request: Answer) -> Answer:
+        """``ListContainerRecipes``."""
+        found = recipes.select_recipes(self.backend.recipes.values(), "container-recipe", self.region, request)
+        return paginate("containerRecipeSummaryList", found, request, recipes.serialize_recipe_summary)
+
+    def get_image_recipe(self, request: Answer) -> Answer:
+        """``GetImageRecipe``."""
+        return self._recipe(request["imageRecipeArn"])
+
+    def get_container_recipe(self, request: Answer) -> Answer:
+        """``GetContainerRecipe``."""
+        return self._recipe(request["containerRecipeArn"])
+
+    def _recipe(self, arn: str) -> Answer:
+        return recipes.serialize_recipe(recipes.find_recipe(self.backend.recipes.values(), arn, self.region))
 
     def delete_image(self, request: Answer) -> Answer:
         """``DeleteImage``."""
@@ -159,6 +193,10 @@ _HANDLERS: Mapping[str, Callable[[ImageBuilderResponse, Answer], Answer]] = {
     "ListImageBuildVersions": ImageBuilderResponse.list_image_build_versions,
     "CreateImage": ImageBuilderResponse.create_image,
     "DeleteImage": ImageBuilderResponse.delete_image,
+    "ListImageRecipes": ImageBuilderResponse.list_image_recipes,
+    "GetImageRecipe": ImageBuilderResponse.get_image_recipe,
+    "ListContainerRecipes": ImageBuilderResponse.list_container_recipes,
+    "GetContainerRecipe": ImageBuilderResponse.get_container_recipe,
     "TagResource": ImageBuilderResponse.tag_resource,
     "UntagResource": ImageBuilderResponse.untag_resource,
     "ListTagsForResource": ImageBuilderResponse.list_tags_for_resource,

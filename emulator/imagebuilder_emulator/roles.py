@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote
 
-from moto.iam.models import iam_backends
+from .moto_backends import create_role, find_role
 
 _SERVICE = "imagebuilder.amazonaws.com"
 _ASSUME = {"sts:assumerole", "sts:*", "*"}
@@ -26,11 +26,10 @@ def create(role: str, account: str, *, path: str = "/", trust: str | None = None
         path: IAM's path.
         trust: its trust policy as JSON; by default Image Builder can assume it.
     """
-    if _find(role, account) is None:
-        iam_backends[account]["aws"].create_role(role, trust or json.dumps(_TRUST), path, None, "", [], "3600")
+    create_role(role, account, path=path, trust=trust or json.dumps(_TRUST))
 
 
-def problem(role: str | None, account: str) -> str | None:
+def assume_role_error(role: str | None, account: str) -> str | None:
     """Why Image Builder cannot assume an execution role in an account; None when it can, or needs none.
 
     Args:
@@ -40,11 +39,13 @@ def problem(role: str | None, account: str) -> str | None:
     if role is None:
         return None
     name = role.rpartition("/")[2]
-    found = _find(name, account)
+    found = find_role(name, account)
     # An ARN holds its path, a name may; IAM finds a role by its name alone.
     if found is None:
         return f"The execution role {role} does not exist" + _where(role, account)
-    effects = {each.get("Effect") for each in _statements(found.assume_role_policy_document) if _concerns_us(each)}
+    effects = {
+        each.get("Effect") for each in _statements(found.assume_role_policy_document) if _is_for_image_builder(each)
+    }
     if effects == {"Allow"}:
         return None
     return f"The execution role {role} does not trust {_SERVICE}" + _where(role, account)
@@ -59,15 +60,11 @@ def _statements(trust: Any) -> Iterable[dict[str, Any]]:
     return [each for each in found if isinstance(each, dict)]
 
 
-def _concerns_us(statement: dict[str, Any]) -> bool:
+def _is_for_image_builder(statement: dict[str, Any]) -> bool:
     principal = statement.get("Principal")
     services = principal.get("Service") if isinstance(principal, dict) else None
     actions = {str(action).lower() for action in _listed(statement.get("Action"))}
     return _SERVICE in _listed(services) and bool(actions & _ASSUME)
-
-
-def _find(name: str, account: str) -> Any:
-    return next((role for role in iam_backends[account]["aws"].roles.values() if role.name == name), None)
 
 
 def _where(role: str, account: str) -> str:

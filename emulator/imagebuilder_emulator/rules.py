@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from .entities import STABLE_STATES, Image
 from .exceptions import InvalidRequestException
-from .records import SETTLED, Image
 
 SCHEDULED_FAR_AHEAD = timedelta(minutes=5)
 """From this far ahead, a deprecation is scheduled as an execution; nearer than that it is immediate."""
 
 
-def check_request(request: Mapping[str, Any], now: datetime) -> None:
+def validate_request(request: Mapping[str, Any], now: datetime) -> None:
     """Check what can be known without the image.
 
     Raises:
@@ -40,14 +40,14 @@ def check_request(request: Mapping[str, Any], now: datetime) -> None:
             raise InvalidRequestException("updateAt must be in the future")
 
 
-def check_image(request: Mapping[str, Any], image: Image) -> None:
+def validate_image(request: Mapping[str, Any], image: Image) -> None:
     """Check what the image has to say.
 
     Raises:
         InvalidRequestException: a rule refuses the request for this image.
     """
     target = request["state"]["status"]
-    if image.state not in SETTLED:
+    if image.state not in STABLE_STATES:
         raise InvalidRequestException(f"The image is {image.state}; its state can be updated once that has ended")
     if image.state in {"FAILED", "CANCELLED"} and target != "DELETED":
         raise InvalidRequestException(f"The image is {image.state} and can only be moved to DELETED, not to {target}")

@@ -10,102 +10,121 @@ from typing import Any
 
 import yaml
 
-from . import effects, roles
+from . import ec2_models, moto_backends, roles
+from .entities import Container, Image
 from .models import DEFAULT_ACCOUNT, ImageBuilderBackend
-from .records import Container, Image
+from .seed_values import SeedError, read_choice, read_list, read_object
 from .shapes import service_model
+from .used_by import Uses
 
 _IMAGE_KEYS = {"arn", "type", "state", "date_created", "amis", "containers", "tags", "platform", "os_version"}
-_AMI_KEYS = {"region", "account", "snapshots", "public", "shared_accounts", "tags", "last_launched"}
+_AMI_KEYS = {
+    "region",
+    "account",
+    "snapshots",
+    "public",
+    "shared_accounts",
+    "tags",
+    "last_launched",
+    "deregistration_protection",
+    "used_by",
+}
 _CONTAINER_KEYS = {"region", "repository", "tag"}
 
 
-class SeedError(ValueError):
-    """A seed that cannot be read; the text says where and why."""
-
-
-def load(path: Path) -> Mapping[str, Any]:
+def read_seed(path: Path) -> Mapping[str, Any]:
     """Read a seed file.
 
     Raises:
         SeedError: it cannot be opened, or is neither YAML nor JSON.
     """
     try:
-        return _object(yaml.safe_load(path.read_text(encoding="utf-8")) or {}, "the seed", {"roles", "images"})
+        return read_object(yaml.safe_load(path.read_text(encoding="utf-8")) or {}, "the seed", {"roles", "images"})
     except OSError as error:
         raise SeedError(f"{path} cannot be read: {error.strerror}") from None
     except yaml.YAMLError as error:
         raise SeedError(f"{path} is neither YAML nor JSON: {' '.join(str(error).split())}") from None
 
 
-def plant(seed: Mapping[str, Any], backend: ImageBuilderBackend) -> None:
+def load_seed(seed: Mapping[str, Any], backend: ImageBuilderBackend) -> None:
     """Create what a seed names.
 
     Raises:
         SeedError: a key or a value in it cannot be used.
     """
-    _object(seed, "the seed", {"roles", "images"})
-    for role in _list(seed, "roles", ""):
-        _plant_role(str(role))
-    for place, entry in enumerate(_list(seed, "images", "")):
+    read_object(seed, "the seed", {"roles", "images"})
+    for role in read_list(seed.get("roles"), "roles"):
+        _create_role(str(role))
+    for place, entry in enumerate(read_list(seed.get("images"), "images")):
         where = f"images[{place}]"
-        _plant_image(_object(entry, where, _IMAGE_KEYS), where, backend)
+        _add_image(read_object(entry, where, _IMAGE_KEYS), where, backend)
 
 
-def _plant_image(entry: Mapping[str, Any], where: str, backend: ImageBuilderBackend) -> None:
+def _add_image(entry: Mapping[str, Any], where: str, backend: ImageBuilderBackend) -> None:
     arn = str(entry.get("arn"))
     model = service_model()
     if not re.fullmatch(model.shape_for("ImageBuildVersionArn").metadata["pattern"], arn):
         raise SeedError(f"{where}.arn: {arn!r} is not the ARN of an image build version")
     if arn in backend.images:
         raise SeedError(f"{where}.arn: {arn} is there twice")
-    kind = _one_of(entry.get("type", "AMI"), f"{where}.type", model.shape_for("ImageType").enum)
-    state = _one_of(entry.get("state", "AVAILABLE"), f"{where}.state", model.shape_for("ImageStatus").enum)
+    kind = read_choice(entry.get("type", "AMI"), f"{where}.type", model.shape_for("ImageType").enum)
+    state = read_choice(entry.get("state", "AVAILABLE"), f"{where}.state", model.shape_for("ImageStatus").enum)
     created = _time(entry.get("date_created"), f"{where}.date_created") or backend.clock.now()
     image = Image(
         arn=arn,
         state=state,
         type=kind,
         date_created=created,
-        platform=_one_of(entry.get("platform", "Linux"), f"{where}.platform", model.shape_for("Platform").enum),
+        platform=read_choice(entry.get("platform", "Linux"), f"{where}.platform", model.shape_for("Platform").enum),
         os_version=entry.get("os_version"),
         tags=_texts(entry, where),
     )
     if kind == "DOCKER":
-        for place, container in enumerate(_list(entry, "containers", f"{where}.")):
-            _object(container, f"{where}.containers[{place}]", _CONTAINER_KEYS)
+        for place, container in enumerate(read_list(entry.get("containers"), f"{where}.containers")):
+            read_object(container, f"{where}.containers[{place}]", _CONTAINER_KEYS)
             pushed = Container(
                 _region(container, image, f"{where}.containers[{place}]"),
                 image.account,
                 str(container.get("repository", image.name)),
                 str(container.get("tag", f"{image.version}-{image.build}")),
             )
-            effects.push_container(pushed)
+            moto_backends.push_container(pushed)
             image.containers.append(pushed)
     else:
-        for place, ami in enumerate(_list(entry, "amis", f"{where}.")):
+        uses = Uses(backend.recipes, backend.clock.now())
+        for place, ami in enumerate(read_list(entry.get("amis"), f"{where}.amis")):
             spot = f"{where}.amis[{place}]"
-            _object(ami, spot, _AMI_KEYS)
-            image.amis.append(
-                effects.register_ami(
-                    _region(ami, image, spot),
-                    _account(ami.get("account", image.account), f"{spot}.account"),
-                    name=image.label,
-                    snapshots=_count(ami.get("snapshots", 1), f"{spot}.snapshots"),
-                    public=bool(ami.get("public", False)),
-                    shared_accounts=[
-                        _account(account, f"{spot}.shared_accounts")
-                        for account in _list(ami, "shared_accounts", f"{spot}.")
-                    ],
-                    tags=_texts(ami, spot),
-                    last_launched=_time(ami.get("last_launched"), f"{spot}.last_launched"),
-                    created=created,
-                )
+            read_object(ami, spot, _AMI_KEYS)
+            registered = moto_backends.register_ami(
+                _region(ami, image, spot),
+                _account(ami.get("account", image.account), f"{spot}.account"),
+                name=image.label,
+                snapshots=_count(ami.get("snapshots", 1), f"{spot}.snapshots"),
+                public=bool(ami.get("public", False)),
+                shared_accounts=[
+                    _account(account, f"{spot}.shared_accounts")
+                    for account in read_list(ami.get("shared_accounts"), f"{spot}.shared_accounts")
+                ],
+                tags=_texts(ami, spot),
+                last_launched=_time(ami.get("last_launched"), f"{spot}.last_launched"),
+                created=created,
             )
+            if _protection(ami, spot) != "none":
+                ec2_models.protect(registered, with_cooldown=_protection(ami, spot) == "with-cooldown")
+            uses.create(ami.get("used_by") or {}, registered, image.arn, f"{spot}.used_by")
+            image.amis.append(registered)
     backend.add_image(image)
 
 
-def _plant_role(role: str) -> None:
+def _protection(ami: Mapping[str, Any], where: str) -> str:
+    """``none``, ``without-cooldown`` or ``with-cooldown``; true and false stand for the first two."""
+    value = ami.get("deregistration_protection", False)
+    if isinstance(value, bool):
+        return "without-cooldown" if value else "none"
+    return read_choice(value, f"{where}.deregistration_protection", ["without-cooldown", "with-cooldown"])
+
+
+def _create_role(role: str) -> None:
     """By its name, or by its ARN in another account."""
     found = re.fullmatch(r"arn:aws[a-z-]*:iam::(\d{12}):role(/|/.+/)([^/]+)", role)
     if found:
@@ -114,13 +133,6 @@ def _plant_role(role: str) -> None:
         roles.create(role, DEFAULT_ACCOUNT)
     else:
         raise SeedError(f"roles: {role!r} is neither the name nor the ARN of a role")
-
-
-def _list(entry: Mapping[str, Any], key: str, prefix: str) -> list[Any]:
-    found = entry.get(key) or []
-    if not isinstance(found, list):
-        raise SeedError(f"{prefix}{key} must be a list, got {found!r}")
-    return found
 
 
 def _texts(entry: Mapping[str, Any], where: str) -> dict[str, str]:
@@ -138,7 +150,7 @@ def _account(value: Any, where: str) -> str:
 
 def _region(entry: Mapping[str, Any], image: Image, where: str) -> str:
     region = str(entry.get("region", image.region))
-    if not effects.knows_region(region, DEFAULT_ACCOUNT):
+    if not moto_backends.region_exists(region, DEFAULT_ACCOUNT):
         raise SeedError(f"{where}.region: {region!r} is not a Region of AWS")
     return region
 
@@ -147,21 +159,6 @@ def _count(value: Any, where: str) -> int:
     if type(value) is not int or not 1 <= value <= 25:
         raise SeedError(f"{where}: {value!r} is not a number from 1 to 25")
     return value
-
-
-def _object(value: Any, where: str, allowed: set[str]) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise SeedError(f"{where} must be an object, got {value!r}")
-    unknown = sorted(set(value) - allowed)
-    if unknown:
-        raise SeedError(f"{where} has an unknown key {unknown[0]!r}; known are {', '.join(sorted(allowed))}")
-    return value
-
-
-def _one_of(value: Any, where: str, allowed: list[str]) -> str:
-    if value not in allowed:
-        raise SeedError(f"{where}: {value!r} is not one of {', '.join(allowed)}")
-    return str(value)
 
 
 def _time(value: Any, where: str) -> datetime | None:

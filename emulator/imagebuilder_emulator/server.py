@@ -1,23 +1,18 @@
-"""One port for Image Builder and, from moto, EC2, ECR, IAM, STS and S3, told apart by the service in the signature."""
+"""One port for Image Builder, EC2 and moto's other services, told apart by the service in the signature."""
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-# moto's own AMIs are not this machine's business, and cost seconds.
-os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
+from botocore.model import OperationNotFoundError
 
-from moto.moto_server.werkzeug_app import (
-    DomainDispatcherApplication,
-    create_backend_app,
-)
-
-from .models import ImageBuilderBackend
+from .ec2_responses import Ec2Response
+from .environment import Environment
+from .moto_backends import Request, create_application
 from .responses import ImageBuilderResponse
-from .urls import SERVICE, route, service_of
+from .urls import SERVICE, identify, route, service_of
+from .wire_errors import unknown_operation
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -25,7 +20,7 @@ if TYPE_CHECKING:
 _HOSTS = {"127.0.0.1", "localhost", "[::1]"}
 
 
-class Entrance:
+class LocalOnlyRouter:
     """Tells AWS requests from those to the control side, and turns away what does not come from this machine.
 
     Args:
@@ -58,30 +53,44 @@ class Application:
     """The services as a WSGI application.
 
     Args:
-        backend: Image Builder's state.
+        environment: the services' state.
     """
 
-    def __init__(self, backend: ImageBuilderBackend) -> None:
-        self.backend = backend
-        # moto is not thread-safe, and neither are the models: one request at a time.
-        self.lock = threading.RLock()
-        self._moto = DomainDispatcherApplication(create_backend_app)
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._moto = create_application()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request of any service, after whatever was due by now has been carried out."""
-        with self.lock:
-            self.backend.advance()
+        with self._environment.lock:
+            self._environment.backend.advance()
             signed = service_of(environ.get("HTTP_AUTHORIZATION", ""))
             if signed and signed[0] == SERVICE:
                 return self._image_builder(environ, start_response, signed[1])
-            answer: Iterable[bytes] = self._moto(environ, start_response)
-            return list(answer)
+            try:
+                if signed and signed[0] == "ec2":
+                    return self._ec2(environ, start_response)
+                answer: Iterable[bytes] = self._moto(environ, start_response)
+                return list(answer)
+            except (NotImplementedError, OperationNotFoundError):
+                if not signed:
+                    raise
+                environ["wsgi.input"].seek(0)
+                unknown = unknown_operation(signed[0], identify(environ, environ["wsgi.input"].read())[1])
+                start_response(unknown.status, unknown.headers)
+                return [unknown.body]
+
+    def _ec2(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        status, headers, answer = Ec2Response(self._environment.backend).respond(Request(environ))
+        headers["Content-Length"] = str(len(answer))
+        start_response(f"{status} {'OK' if status == 200 else 'Error'}", list(headers.items()))
+        return [answer]
 
     def _image_builder(self, environ: WSGIEnvironment, start_response: StartResponse, region: str) -> Iterable[bytes]:
         length = int(environ.get("CONTENT_LENGTH") or 0)
         body = environ["wsgi.input"].read(length) if length else b""
         operation, in_path = route(environ["REQUEST_METHOD"], environ["PATH_INFO"])
-        status, headers, answer = ImageBuilderResponse(self.backend, region).dispatch(
+        status, headers, answer = ImageBuilderResponse(self._environment.backend, region).dispatch(
             operation, environ.get("QUERY_STRING", ""), body, in_path
         )
         headers["Content-Length"] = str(len(answer))

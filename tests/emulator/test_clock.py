@@ -6,7 +6,7 @@ import re
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from imagebuilder_emulator.clock import Clock, duration
+from imagebuilder_emulator.clock import Clock, parse_duration
 
 
 def test_it_moves_forward() -> None:
@@ -50,18 +50,18 @@ def test_the_offset_of_another_clock_can_be_taken_over() -> None:
 )
 def test_a_length_of_time_is_numbers_with_units(text: str, seconds: float) -> None:
     """Parts add up; each has its unit."""
-    assert duration(text) == timedelta(seconds=seconds)
+    assert parse_duration(text) == timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize("text", ["", "5", "s", "5 s", "-5s", "5s!", "5x", "1e3s"])
 def test_anything_else_is_no_length_of_time(text: str) -> None:
     """What is not understood whole is refused whole."""
     with pytest.raises(ValueError, match=rf"^{text!r} is not a length of time such as 5s, 200ms, 1h30m or 90d$"):
-        duration(text)
+        parse_duration(text)
 
 
 def test_a_length_of_time_has_an_end() -> None:
     """What Python cannot hold is refused with a sentence."""
     message = "'99999999999d' is longer than 999999999 days"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        duration("99999999999d")
+        parse_duration("99999999999d")

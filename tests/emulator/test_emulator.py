@@ -16,7 +16,7 @@ from typing import Any
 import boto3
 import pytest
 from imagebuilder_emulator.emulator import Emulator
-from imagebuilder_emulator.saving import StateError
+from imagebuilder_emulator.state_file import StateError
 
 pytest_plugins = ["pytester"]
 

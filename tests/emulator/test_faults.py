@@ -16,7 +16,7 @@ KINDS = "throttle, 500, 503, error=CODE, drop-request, drop-answer, delay=TIME, 
 
 def struck(faults: Faults, service: str, operation: str, calls: int) -> list[int]:
     """Which of so many calls are struck, counted from 1."""
-    return [call for call in range(1, calls + 1) if faults.strike(service, operation)]
+    return [call for call in range(1, calls + 1) if faults.match(service, operation)]
 
 
 @pytest.mark.parametrize(
@@ -43,9 +43,9 @@ def test_only_its_own_operations_are_counted() -> None:
     """The second call of an operation is that, however many calls of others lie between."""
     faults = Faults()
     faults.add("StartResourceStateUpdate throttle nth=2")
-    assert not faults.strike(*START)
+    assert not faults.match(*START)
     assert struck(faults, "imagebuilder", "GetImage", 3) == []
-    assert [fault.error for fault in faults.strike(*START)] == ["CallRateLimitExceededException"]
+    assert [fault.error for fault in faults.match(*START)] == ["CallRateLimitExceededException"]
 
 
 def test_a_share_of_calls_is_the_same_each_time() -> None:
@@ -63,7 +63,7 @@ def test_several_faults_strike_in_the_order_they_were_set() -> None:
     """Each counts for itself; all that strike a call are handed out, first set first."""
     faults = Faults()
     faults.add("GetImage delay=2s", "GetImage drop-answer nth=1", "GetImage error=ForbiddenException nth=2")
-    calls = [faults.strike("imagebuilder", "GetImage") for _ in range(3)]
+    calls = [faults.match("imagebuilder", "GetImage") for _ in range(3)]
     assert [[fault.kind for fault in hits] for hits in calls] == [
         ["delay", "drop-answer"],
         ["delay", "error"],
@@ -90,13 +90,13 @@ def test_faults_are_lifted() -> None:
     assert faults.remove(1)
     assert not faults.remove(1)
     assert stall.lifted.is_set()
-    assert [fault.error for fault in faults.strike("imagebuilder", "GetImage")] == [
+    assert [fault.error for fault in faults.match("imagebuilder", "GetImage")] == [
         "ServiceException",
         "ServiceUnavailableException",
     ]
     faults.clear()
     assert faults.all() == {}
-    assert not faults.strike("imagebuilder", "GetImage")
+    assert not faults.match("imagebuilder", "GetImage")
 
 
 def test_faults_are_replaced_as_a_whole() -> None:
@@ -115,7 +115,7 @@ def test_concurrent_calls_are_each_counted_once() -> None:
     faults = Faults()
     faults.add("GetImage 500 first=1000")
     with ThreadPoolExecutor(20) as pool:
-        hits = sum(pool.map(lambda _: len(faults.strike("imagebuilder", "GetImage")), range(4000)))
+        hits = sum(pool.map(lambda _: len(faults.match("imagebuilder", "GetImage")), range(4000)))
     assert (hits, faults.all()[1].calls) == (1000, 4000)
 
 
@@ -146,7 +146,7 @@ def test_executions_of_chosen_images_hang() -> None:
     faults.add("execution hang image=*:image/web/*")
     assert faults.hangs(IMAGE)
     assert not faults.hangs(OTHER)
-    assert not faults.strike(*START)
+    assert not faults.match(*START)
     assert faults.resource_failure("ami-1", image=IMAGE) is None
     faults.clear()
     assert not faults.hangs(IMAGE)
