@@ -394,7 +394,6 @@ class RegionSurvey:
             raise MissingRight(error.reason, error.code, right) from error
         return found
 
-
     def _postpone_timeouts(self) -> None:
         """Take in an answer: only a region that is silent is given up, and not one that is slow or has much to say."""
         when = asyncio.get_running_loop().time() + self._time_limit
