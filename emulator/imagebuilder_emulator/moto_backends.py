@@ -9,7 +9,7 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 # moto's own AMIs are of no use here, and cost seconds.
@@ -287,11 +287,11 @@ def date_new_roles(now: datetime) -> None:
 def role_created(role: Any) -> datetime:
     """Return the ``CreateDate`` of a role as `find_role` gives it."""
     created: datetime = role.create_date
-    return created if created.tzinfo else created.replace(tzinfo=timezone.utc)
+    return created if created.tzinfo else created.replace(tzinfo=UTC)
 
 
 def _set_role_created(role: Any, created: datetime) -> None:
-    role.create_date = created.astimezone(timezone.utc).replace(tzinfo=None)
+    role.create_date = created.astimezone(UTC).replace(tzinfo=None)
     role.dated_by_emulator = True
 
 
@@ -334,7 +334,7 @@ def _backend(service: Any, region: str, account: str) -> Any:
 
 def format_time(at: datetime) -> str:
     """Return a time as EC2 writes it, with milliseconds."""
-    return at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def parse_time(text: str) -> datetime:

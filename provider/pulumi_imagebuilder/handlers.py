@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from . import validation
-from .errors import ImageBuilderError
+from .errors import ImageBuilderError, PermanentError
 from .host import Call, Host, Run
 from .lifecycle.apply import apply
 from .lifecycle.change import Change
@@ -19,8 +19,10 @@ from .lifecycle.client import ImageClient
 from .lifecycle.entities import EXECUTION_UNFINISHED, IMAGE_GONE, MAX_RESOURCES, Outcome
 from .lifecycle.progress import STARTING, Progress, name_images
 from .lifecycle.removal import cancel, clean_up, restore
-from .lifecycle.state import CLIENT_TOKEN, DECLARED_AT, DRIFT, LEFT, FleetState, UpdateState, refresh
+from .lifecycle.state import CLIENT_TOKEN, DECLARED_AT, DRIFT, LEFT, OUTPUTS, FleetState, UpdateState, refresh
 from .validation import UNKNOWN, Kind
+from .validation.schema import installed, members
+from .validation.values import has_unknown
 
 Properties = Mapping[str, Any]
 
@@ -53,11 +55,13 @@ class Result:
         id: the resource's id.
         state: what Pulumi is to keep.
         error: why it failed, in whole or in part; None when all is well.
+        started: whether anything was started or done at the service; else what Pulumi had before is still right.
     """
 
     id: str
     state: dict[str, Any]
     error: ImageBuilderError | None = None
+    started: bool = True
 
 
 class Handler(abc.ABC):
@@ -67,6 +71,11 @@ class Handler(abc.ABC):
 
     def __init__(self, host: Host) -> None:
         self.host = host
+
+    @property
+    def arguments(self) -> Collection[str]:
+        """The names of the resource's arguments."""
+        return members(installed().declaration(self.kind))
 
     def check(self, call: Call, olds: Properties, news: Properties) -> validation.Validated:
         """Validate and normalise the inputs, and take in which images the program declares."""
@@ -89,6 +98,20 @@ class Handler(abc.ABC):
     @abc.abstractmethod
     async def update(self, call: Call, olds: Properties, news: Properties) -> Result:
         """Carry out what has changed."""
+
+    def preview(self, call: Call, olds: Properties, inputs: Properties) -> Result:
+        """Return what a create, or with a state an update, would come to, as far as it is known beforehand."""
+        return Result(self.id_of(call, inputs), dict(inputs))
+
+    @abc.abstractmethod
+    def id_of(self, call: Call, inputs: Properties) -> str:
+        """Return the resource's id."""
+
+    async def find(self, call: Call, id_: str) -> tuple[Properties | None, ImageBuilderError | None]:
+        """Return the state of something that no state is known of, to import it; None where there is none."""
+        kind = self.kind.value
+        error = PermanentError(f"{kind} cannot be imported", next_step="declare it, which starts nothing that is done")
+        return None, error.with_action(f"importing {id_}")
 
     @abc.abstractmethod
     async def read(self, call: Call, state: Properties) -> tuple[Properties | None, ImageBuilderError | None]:
@@ -117,10 +140,6 @@ class UpdateHandler(Handler):
     is_fleet: ClassVar[bool]
 
     @abc.abstractmethod
-    def id_of(self, call: Call, inputs: Properties) -> str:
-        """Return the resource's id."""
-
-    @abc.abstractmethod
     def states(self, state: Properties) -> FleetState:
         """Return the states of the images."""
 
@@ -138,6 +157,26 @@ class UpdateHandler(Handler):
     async def create(self, call: Call, inputs: Properties) -> Result:
         """Carry out the declared state update for all images, or adopt what was started for them before."""
         return await self._apply(call, inputs, {}, again=self.images(inputs), removed=())
+
+    def preview(self, call: Call, olds: Properties, inputs: Properties) -> Result:
+        """Return the outputs that stay as they are; those of images that an update is carried out for are unknown."""
+        changed, states = self.changed(olds, inputs), self.states(olds)
+        arns = self.images(inputs)
+        again = set(arns) if changed.inputs.rerun or not olds else states.incomplete(arns)
+        kept = FleetState({arn: states.images[arn] for arn in arns if arn not in again})
+        outputs = self.outputs_ahead(kept, again, inputs)
+        own = {CLIENT_TOKEN: digest(inputs.get("client_token"))}
+        return Result(self.id_of(call, inputs), {**inputs, **outputs, **own})
+
+    @abc.abstractmethod
+    def outputs_ahead(self, kept: FleetState, again: Collection[str], inputs: Properties) -> dict[str, Any]:
+        """Return the outputs as a preview knows them.
+
+        Args:
+            kept: the states of the images that nothing will be done for.
+            again: the images that an update will be carried out for.
+            inputs: what is declared.
+        """
 
     async def update(self, call: Call, olds: Properties, news: Properties) -> Result:
         """Carry out what has changed: for all images, or for those alone that came, left, or are not as declared."""
@@ -211,8 +250,18 @@ class UpdateHandler(Handler):
                 after[arn] = done
             elif arn in again and arn in run.results.progress:
                 after[arn] = _incomplete(before.get(arn, UpdateState()), run.results.progress[arn])
-        state = {**inputs, **self.outputs(FleetState(after), inputs), CLIENT_TOKEN: digest(inputs.get("client_token"))}
-        return Result(self.id_of(call, inputs), state, run.error)
+        # What could not be undone for an image that left is still to be: as if it had not left yet.
+        kept = {
+            **inputs,
+            **self.with_images(inputs, [arn for arn in removed if arn in tasks.keys() - run.results.done]),
+        }
+        state = {**kept, **self.outputs(FleetState(after), kept), CLIENT_TOKEN: digest(inputs.get("client_token"))}
+        started = bool(run.results.done) or any(p.execution_id for p in run.results.progress.values())
+        return Result(self.id_of(call, inputs), state, run.error, started)
+
+    def with_images(self, inputs: Properties, arns: Collection[str]) -> Properties:
+        """Return the inputs with more images."""
+        return inputs
 
     async def _update_image(self, call: Call, change: Change, client: ImageClient) -> UpdateState:
         outcome = await apply(change, client)
@@ -249,6 +298,38 @@ class StateUpdateHandler(UpdateHandler):
         """Return the outputs of the one image, each at the top."""
         return states.images[inputs["resource_arn"]].to_state()
 
+    def outputs_ahead(self, kept: FleetState, again: Collection[str], inputs: Properties) -> dict[str, Any]:
+        """Return the outputs of the one image."""
+        for state in kept.images.values():
+            return state.to_state()
+        return dict.fromkeys(OUTPUTS, UNKNOWN) | (
+            {"client_token": inputs["client_token"]} if inputs.get("client_token") else {}
+        )
+
+    async def find(self, call: Call, id_: str) -> tuple[Properties | None, ImageBuilderError | None]:
+        """Return the state of an image that is as if this resource had declared the state that it is in."""
+        action = f"importing image {id_}"
+        try:
+            validation.ImageArn.parse(id_)
+        except ValueError as error:
+            return None, PermanentError(str(error), action=action)
+        run = await self.host.run(call, {id_: ImageClient.find_image}, verb="importing", fleet=False)
+        if run.error:
+            return None, run.error
+        image = run.results.done[id_]
+        if image.state == IMAGE_GONE:
+            return None, None
+        inputs = {"resource_arn": id_, "state": image.state}
+        checked = validation.validate(self.kind, inputs)
+        if checked.failures:
+            return None, PermanentError(
+                f"it is {image.state}, which is no state that can be declared",
+                action=action,
+                next_step="import it once it is AVAILABLE, DEPRECATED or DISABLED",
+            )
+        state = UpdateState.from_outcome(Outcome("", image))
+        return {**checked.inputs, **state.to_state(), "client_token": None}, None
+
     def _vanished(self, before: UpdateState) -> UpdateState | None:
         return None
 
@@ -278,6 +359,18 @@ class FleetHandler(UpdateHandler):
         """Return the outputs by image."""
         return states.to_state(inputs["resource_arns"])
 
+    def outputs_ahead(self, kept: FleetState, again: Collection[str], inputs: Properties) -> dict[str, Any]:
+        """Return the outputs by image, as far as it is known which images there are."""
+        known = kept.to_state(kept.images)
+        names = ("executions", "lifecycle_execution_ids")
+        if has_unknown(inputs["resource_arns"]):
+            return {**known, **dict.fromkeys(names, UNKNOWN)}
+        return {**known, **{name: {**known[name], **dict.fromkeys(again, UNKNOWN)} for name in names}}
+
+    def with_images(self, inputs: Properties, arns: Collection[str]) -> Properties:
+        """Return the inputs with more images."""
+        return {**inputs, "resource_arns": [*inputs["resource_arns"], *arns]}
+
     def _vanished(self, before: UpdateState) -> UpdateState | None:
         gone = "the image is gone, take it out of resource_arns"
         return UpdateState.from_state(
@@ -295,14 +388,19 @@ class CleanupHandler(Handler):
         arn = properties.get("resource_arn")
         return [arn] if isinstance(arn, str) and arn != UNKNOWN else []
 
+    def id_of(self, call: Call, inputs: Properties) -> str:
+        """Return the image's ARN."""
+        arn: str = inputs["resource_arn"]
+        return arn
+
     async def create(self, call: Call, inputs: Properties) -> Result:
         """Keep what is to be deleted one day; no call."""
         # There may be a clean-up of the same image again later on, and what the one before it did is not its doing.
-        return Result(inputs["resource_arn"], {**inputs, DECLARED_AT: str(time.time_ns())})
+        return Result(self.id_of(call, inputs), {**inputs, DECLARED_AT: str(time.time_ns())})
 
     async def update(self, call: Call, olds: Properties, news: Properties) -> Result:
         """Keep what is to be deleted one day; no call."""
-        return Result(news["resource_arn"], {**news, DECLARED_AT: olds.get(DECLARED_AT)})
+        return Result(self.id_of(call, news), {**news, DECLARED_AT: olds.get(DECLARED_AT)})
 
     async def read(self, call: Call, state: Properties) -> tuple[Properties | None, ImageBuilderError | None]:
         """Return the state as it is; None where the image is gone, which leaves nothing to clean up."""

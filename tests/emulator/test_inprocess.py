@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from imagebuilder_emulator.environment import Environment
 from imagebuilder_emulator.inprocess import InProcessError, InProcessService
 
 WEB = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"
-START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+START = datetime(2026, 1, 1, tzinfo=UTC)
 SEED: dict[str, Any] = {"roles": ["ImageLifecycle"], "images": [{"arn": WEB, "amis": [{"region": "us-east-1"}]}]}
 UPDATE = {
     "resourceArn": WEB,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.request
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -394,4 +394,4 @@ def test_variants_hold_for_what_is_due_later(emulated: Any) -> None:
     assert emulated.status(execution) == "IN_PROGRESS"
     switch(emulated, schedule_status="PENDING")
     assert emulated.status(execution) == "PENDING"
-    assert datetime.now(timezone.utc) < get(emulated, execution)["startTime"] + timedelta(days=1)
+    assert datetime.now(UTC) < get(emulated, execution)["startTime"] + timedelta(days=1)
