@@ -1,4 +1,4 @@
-"""What every AWS request passes on its way to the service: the request log, and the faults that are set."""
+"""WSGI middleware that logs every AWS request and disturbs it as the faults say."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _ELSEWHERE: dict[str, dict[str, tuple[int, str]]] = {
 
 
 class ConnectionDropped(ConnectionAbortedError):
-    """The client gets no answer: werkzeug ends a request quietly on this and its like."""
+    """The client gets no answer; werkzeug ends a request without a traceback on errors of this kind."""
 
 
 class FaultMiddleware:
@@ -51,7 +51,7 @@ class FaultMiddleware:
         self._app, self._faults, self._log, self._clock = app, faults, log, clock
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Note the request, let it pass or disturb it, and note how it ended.
+        """Log the request, pass it on or disturb it, and log how it ended.
 
         Raises:
             ConnectionDropped: a fault wants the client to get no answer.
@@ -92,7 +92,7 @@ class FaultMiddleware:
 
 
 def identify(environ: WSGIEnvironment, body: bytes) -> tuple[str, str]:
-    """A request's service and operation; the method and path stand for an operation that is unknown."""
+    """Return a request's service and operation; method and path for an operation that is unknown."""
     method, path, query = environ["REQUEST_METHOD"], environ["PATH_INFO"], environ.get("QUERY_STRING", "")
     signed = service_of(environ.get("HTTP_AUTHORIZATION", ""))
     action = dict(parse_qsl(body.decode(errors="replace")) or parse_qsl(query)).get("Action")
