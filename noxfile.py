@@ -1,6 +1,6 @@
-"""What pyproject.toml claims, tried: every Python, and the lowest versions of what the package needs.
+"""Every Python and the lowest versions that the two pyproject.toml claim: `make versions` runs all of it.
 
-`make versions` runs all of it; a Python that is not installed is skipped, and nox says so.
+A Python that is not installed is skipped, and nox says so.
 """
 
 import os
@@ -15,12 +15,14 @@ nox.options.reuse_existing_virtualenvs = True
 
 if shutil.which("pyenv"):
     # Its commands of another version than the folder's do not run otherwise.
-    asked = ["pyenv", "versions", "--bare"]
-    installed = subprocess.run(asked, capture_output=True, text=True, check=True)
+    command = ["pyenv", "versions", "--bare"]
+    installed = subprocess.run(command, capture_output=True, text=True, check=True)
     os.environ["PYENV_VERSION"] = ":".join(reversed(installed.stdout.split()))
 
-PROJECT = nox.project.load_toml("pyproject.toml")
-PYTHONS = nox.project.python_versions(PROJECT)
+PROJECT = nox.project.load_toml("pyproject.toml")["project"]
+EMULATOR = nox.project.load_toml("emulator/pyproject.toml")["project"]
+PYTHONS = nox.project.python_versions({"project": PROJECT})
+EDITABLE = ("-e", "emulator", "-e", ".[dev]")
 TESTS = (
     "tests/provider",
     "tests/emulator",
@@ -31,23 +33,33 @@ TESTS = (
 )
 
 
+def run_tests(session: nox.Session, *pinned: str) -> None:
+    """Install both packages and run the tests.
+
+    Args:
+        session: where.
+        pinned: versions beside what the packages ask for.
+    """
+    session.install("--upgrade", *EDITABLE, *pinned)
+    session.run("python", "-m", "pip", "list", "--format", "freeze")
+    session.run("python", "-m", "pytest", "-n", "2", *(session.posargs or TESTS))
+
+
 @nox.session(python=PYTHONS)
-def tests(session: nox.Session) -> None:
+def newest(session: nox.Session) -> None:
     """The tests on a Python, with the newest of all else."""
-    session.install("-e", ".[dev]")
-    session.run("python", "-m", "pytest", *(session.posargs or TESTS))
+    run_tests(session)
 
 
 @nox.session(python=PYTHONS[0])
 def lowest(session: nox.Session) -> None:
-    """The tests on the lowest Python, with the lowest of what the package needs."""
-    needed = PROJECT["project"]["dependencies"]
-    session.install("-e", ".[dev]", *(re.sub(r">=([\d.]+).*", r"==\1", each) for each in needed))
-    session.run("python", "-m", "pytest", *(session.posargs or TESTS))
+    """The tests on the lowest Python, with the lowest of what both packages need."""
+    needed = {*PROJECT["dependencies"], *EMULATOR["dependencies"]}
+    run_tests(session, *sorted(re.sub(r">=([\d.]+).*", r"==\1", requirement) for requirement in needed))
 
 
 @nox.session(default=False)
 def audit(session: nox.Session) -> None:
-    """What the package and the emulator need, against the known vulnerabilities; wants the advisories' network."""
-    session.install("-e", ".[aws,emulator]", "pip-audit")
+    """Compare what both packages need with the known vulnerabilities; wants the advisories' network."""
+    session.install("-e", "emulator", "-e", ".[aws,emulator]", "pip-audit")
     session.run("pip-audit", "--skip-editable", "--progress-spinner", "off")

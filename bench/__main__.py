@@ -13,11 +13,9 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-import measure
-import picture
-import programs
-from measure import EXECUTION_TIME, Result
-from workspace import ROOT
+from bench import measure, picture, programs
+from bench.measure import EXECUTION_TIME, Result
+from tools.workspace import ROOT
 
 FLEET, FLEET_LIMITED, SINGLES = "FleetStateUpdate", "FleetStateUpdate, 20 requests/s", "ResourceStateUpdate each"
 NAIVE, SHELL, FLOOR = "naive dynamic provider", "AWS CLI, 8 at a time", "floor"

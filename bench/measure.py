@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import programs
 import yaml
-from memory import Memory
-from workspace import Workspace, emulator, environment
+
+from bench import programs
+from bench.memory import Memory
+from tools.workspace import Workspace, emulator, environment
 
 EXECUTION_TIME = 10
 """Seconds that a lifecycle execution takes."""

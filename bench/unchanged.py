@@ -14,9 +14,10 @@ import textwrap
 import time
 from pathlib import Path
 
-import programs
 from imagebuilder_emulator.emulator import Emulator
-from workspace import Workspace
+
+from bench import programs
+from tools.workspace import Workspace
 
 _ARN = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"
 _SEED = {"roles": ["ImageLifecycle"], "images": [{"arn": _ARN, "amis": [{"region": "us-east-1"}]}]}

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from types import CodeType
 from typing import Any
 
-import browser
 import pytest
+
+from tools import browser
 
 Declared = list[tuple[str, dict[str, Any]]]
 """What a program declares: types, and inputs by name."""

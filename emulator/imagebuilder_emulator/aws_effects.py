@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from .ec2_exceptions import EC2ClientError
 from .entities import Ami
 from .moto_backends import ami_tags, deregister_ami, find_ami, format_time, parse_time, remove_snapshot, tag_ami
 
@@ -49,12 +50,19 @@ def set_deprecation(ami: Ami, at: datetime) -> None:
 
 
 def change_ami(ami: Ami, target: str, now: datetime) -> None:
-    """Deprecate, disable, restore or deregister an AMI; one that is gone, or in that state, is left as it is."""
+    """Deprecate, disable, restore or deregister an AMI; one that is gone, or in that state, is left as it is.
+
+    Raises:
+        ResourceFailure: it is to be deregistered, and is protected from that.
+    """
     found = find_ami(ami)
     if found is None:
         return
     if target == "DELETED":
-        deregister_ami(ami)
+        try:
+            deregister_ami(ami)
+        except EC2ClientError as error:
+            raise ResourceFailure(error.message) from None
     elif target == "DEPRECATED":
         if not found.deprecation_time or parse_time(found.deprecation_time) > now:
             set_deprecation(ami, now)

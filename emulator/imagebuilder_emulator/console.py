@@ -18,9 +18,11 @@ from importlib import resources
 from typing import Any
 
 from . import moto_backends
+from .ec2_models import protection
 from .entities import Ami, Execution, Image
 from .environment import Environment
 from .requestlog import Request
+from .used_by import UseIndex
 
 PAGE = 50
 """How many images an answer holds at most."""
@@ -69,7 +71,7 @@ def overview(environment: Environment, *, search: str = "", state: str = "", reg
         matching = [image for image in everything if _matches(image, search, state, region)]
         matching.sort(key=lambda image: (*image.sort_key, image.region))
         executions = backend.executions.values()
-        snapshots = moto_backends.SnapshotIndex()
+        snapshots, uses = moto_backends.SnapshotIndex(), UseIndex(backend.recipes)
         return {
             "now": now.isoformat(),
             "offset_seconds": backend.clock.offset.total_seconds(),
@@ -81,7 +83,7 @@ def overview(environment: Environment, *, search: str = "", state: str = "", reg
                 "start": start,
                 "page": PAGE,
                 "rows": [
-                    _image(image, backend.store.unfinished_execution(image), snapshots, now)
+                    _image(image, backend.store.unfinished_execution(image), snapshots, uses, now)
                     for image in matching[start : start + PAGE]
                 ],
             },
@@ -113,7 +115,11 @@ def _worth_showing(executions: Any) -> Iterator[Execution]:
 
 
 def _image(
-    image: Image, under_way: Execution | None, snapshots: moto_backends.SnapshotIndex, now: datetime
+    image: Image,
+    under_way: Execution | None,
+    snapshots: moto_backends.SnapshotIndex,
+    uses: UseIndex,
+    now: datetime,
 ) -> dict[str, Any]:
     return {
         "arn": image.arn,
@@ -123,7 +129,7 @@ def _image(
         "state": image.state,
         "under_way": under_way.target if under_way and under_way.status != "PENDING" else None,
         "deprecated_at": _text(image.deprecation_time),
-        "amis": [_ami(ami, image, snapshots, now) for ami in sorted(image.amis, key=lambda ami: ami.region)],
+        "amis": [_ami(ami, image, snapshots, uses, now) for ami in sorted(image.amis, key=lambda ami: ami.region)],
         "containers": [
             {"region": container.region, "uri": container.uri, "there": moto_backends.container_exists(container)}
             for container in image.containers
@@ -131,7 +137,9 @@ def _image(
     }
 
 
-def _ami(ami: Ami, image: Image, snapshots: moto_backends.SnapshotIndex, now: datetime) -> dict[str, Any]:
+def _ami(
+    ami: Ami, image: Image, snapshots: moto_backends.SnapshotIndex, uses: UseIndex, now: datetime
+) -> dict[str, Any]:
     found = moto_backends.find_ami(ami)
     deprecated_at = found.deprecation_time if isinstance(found, moto_backends.DistributedAmi) else None
     state = found.state if found else "gone"
@@ -148,6 +156,8 @@ def _ami(ami: Ami, image: Image, snapshots: moto_backends.SnapshotIndex, now: da
         "shared_accounts": [each["UserId"] for each in permissions if "UserId" in each],
         "last_launched": getattr(found, "last_launched_time", None),
         "snapshots": snapshots.of(ami),
+        "protection": protection(ami),
+        "used_by": uses.of(ami, image.arn),
     }
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from . import moto_backends, seed, state_file
+from . import ec2_models, moto_backends, seed, state_file
 from .clock import Clock, parse_duration
 from .faults import Faults
 from .models import ImageBuilderBackend
@@ -91,6 +91,7 @@ class Environment:
 
     def _empty(self) -> None:
         moto_backends.reset()
+        ec2_models.use_clock(self.clock)
         self.backend = ImageBuilderBackend(self.clock, self._execution_time, self.faults, self.variants)
 
     def _load_seed(self) -> None:

@@ -128,7 +128,11 @@ class ExecutionRunner:
             return
         snapshots = moto_backends.ami_snapshots(ami) if "snapshots" in execution.includes else []
         if takes_amis:
-            aws_effects.change_ami(ami, execution.target, at)
+            try:
+                aws_effects.change_ami(ami, execution.target, at)
+            except aws_effects.ResourceFailure as failure:
+                impact.status, impact.reason = "FAILED", str(failure)
+                return
         impact.status = "SUCCESS"
         for snapshot in snapshots:
             try:

@@ -15,14 +15,13 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-import botocore.session
-
+from . import wire_errors
 from .clock import parse_duration
 from .selection import OPTIONS as _SELECTION
 from .selection import Selection, selection
 from .shapes import service_model
 
-SERVICES = ("imagebuilder", "ec2", "ecr", "iam", "s3", "sts")
+SERVICES = ("imagebuilder", "ec2", "autoscaling", "ssm", "ecr", "iam", "s3", "sts")
 S3_OPERATIONS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE"})
 """S3's operations are named by HTTP method alone: they differ in path, query and headers."""
 
@@ -31,9 +30,11 @@ _ERRORS = {"throttle": THROTTLED, "500": BROKEN, "503": AWAY}
 _WAITS = ("delay", "stall")
 _WHERE = ("resource", "image", "region")
 _RATED = {"rate", "burst"}
+_REQUESTS = {"region", "page"}
 _OPTIONS = {
-    "requests": _SELECTION - _RATED,
-    "throttle": _SELECTION,
+    "requests": _SELECTION - _RATED | _REQUESTS,
+    "error": _SELECTION - _RATED | _REQUESTS | {"status"},
+    "throttle": _SELECTION | _REQUESTS,
     "fail": _SELECTION - _RATED | {"reason", *_WHERE},
     "hang": {"image"},
 }
@@ -46,10 +47,12 @@ class Fault:
     Attributes:
         text: as it was set.
         service, operation: patterns of what it disturbs; the service is ``execution`` for executions.
-        kind: ``error``, ``drop-request``, ``drop-answer``, ``delay``, ``stall``, ``fail`` or ``hang``.
+        kind: ``error``, ``plain-text``, ``drop-request``, ``drop-answer``, ``delay``, ``stall``, ``fail`` or ``hang``.
         error: code of the error that is answered.
+        status: HTTP status of the error or the text that is answered; 0 for the code's own.
+        last_page: whether only last pages of lists are disturbed, and what is no list.
         seconds: how long a delay or a stall lasts.
-        where: patterns by ``resource``, ``image`` and ``region``, for executions.
+        where: patterns by ``region``, and for executions by ``resource`` and ``image`` too.
         reason: why a resource fails.
         calls, hits: how many calls it has counted, and how many of them it disturbed.
         lifted: set once the fault is removed, so that requests that it delays continue.
@@ -61,6 +64,8 @@ class Fault:
     kind: str
     selects: Selection
     error: str = ""
+    status: int = 0
+    last_page: bool = False
     seconds: float = 0
     where: Mapping[str, str] = field(default_factory=dict)
     reason: str = ""
@@ -124,24 +129,52 @@ def _of_requests(text: str, target: str, kind: str, options: dict[str, str]) -> 
         for name in operation_names(known)
     ):
         raise ValueError(f"no operation is called {target!r}")
-    _refuse_unknown("throttle" if kind == "throttle" else "requests", options)
-    make = functools.partial(Fault, text, service, operation, selects=selection(options))
     name, has_value, value = kind.partition("=")
+    _refuse_unknown(name if name in _OPTIONS else "requests", options)
+    make = functools.partial(
+        Fault,
+        text,
+        service,
+        operation,
+        selects=selection(options),
+        where={"region": options["region"]} if "region" in options else {},
+        last_page=_last_page(options.get("page"), kind),
+    )
     if kind in _ERRORS:
         return make(kind="error", error=_ERRORS[kind])
     if kind in {"drop-request", "drop-answer"}:
         return make(kind=kind)
     if name in _WAITS and has_value:
         return make(kind=name, seconds=parse_duration(value).total_seconds())
+    if name == "plain-text" and has_value:
+        return make(kind=name, status=_status(value, 500))
     if name == "error" and has_value:
         codes = {code for known in SERVICES if fnmatchcase(known, service) for code in error_statuses(known)}
-        if value not in codes:
-            raise ValueError(f"{value!r} is no error of {service}; known are {', '.join(sorted(codes))}")
-        return make(kind="error", error=value)
+        status = _status(options["status"], 400) if "status" in options else 0
+        if value not in codes and not status:
+            known_codes = ", ".join(sorted(codes))
+            raise ValueError(f"{value!r} is no error of {service}; known are {known_codes}, and any with status=NUMBER")
+        return make(kind="error", error=value, status=status)
     raise ValueError(
-        f"{kind!r} is no kind of fault; those are throttle, 500, 503, error=CODE, "
+        f"{kind!r} is no kind of fault; those are throttle, 500, 503, error=CODE, plain-text=STATUS, "
         "drop-request, drop-answer, delay=TIME, stall=TIME"
     )
+
+
+def _status(text: str, least: int) -> int:
+    if not text.isdecimal() or not least <= int(text) <= 599:
+        raise ValueError(f"{text!r} is no HTTP status from {least} to 599")
+    return int(text)
+
+
+def _last_page(page: str | None, kind: str) -> bool:
+    if page is None:
+        return False
+    if page != "last":
+        raise ValueError(f"page must be last, got {page!r}; nth chooses another")
+    if kind.startswith("delay"):
+        raise ValueError("page=last is known after the work is done, and a delay comes before it")
+    return True
 
 
 def _options(words: list[str]) -> dict[str, str]:
@@ -167,7 +200,7 @@ def operation_names(service: str) -> frozenset[str]:
     """Return the operations of a service, from its model; for S3 `S3_OPERATIONS`."""
     if service == "s3":
         return S3_OPERATIONS
-    return frozenset(botocore.session.get_session().get_service_model(service).operation_names)
+    return frozenset(wire_errors.service_model(service).operation_names)
 
 
 _JSON_CREDENTIAL_ERRORS = {"ExpiredTokenException": 400, "UnrecognizedClientException": 400}
@@ -180,7 +213,17 @@ _SERVICE_ERRORS: Mapping[str, Mapping[str, int]] = {
         "ThrottlingException": 429,
         "InvalidParameterValueException": 400,
     },
-    "ec2": {"RequestExpired": 400, "AuthFailure": 401, "UnauthorizedOperation": 403, "OperationNotPermitted": 400},
+    "ec2": {
+        "RequestExpired": 400,
+        "AuthFailure": 401,
+        "UnauthorizedOperation": 403,
+        "OperationNotPermitted": 400,
+        "RequestLimitExceeded": 503,
+        "InternalError": 500,
+        "Unavailable": 503,
+    },
+    "autoscaling": {**_QUERY_CREDENTIAL_ERRORS, "ValidationError": 400, "Throttling": 400},
+    "ssm": {**_JSON_CREDENTIAL_ERRORS, "AccessDeniedException": 400, "ThrottlingException": 400},
     "ecr": {**_JSON_CREDENTIAL_ERRORS, "AccessDeniedException": 400},
     "iam": _QUERY_CREDENTIAL_ERRORS,
     "sts": {**_QUERY_CREDENTIAL_ERRORS, "ExpiredTokenException": 400},
@@ -251,14 +294,23 @@ class Faults:
             for number, fault in self.all().items()
         ]
 
-    def match(self, service: str, operation: str) -> list[Fault]:
-        """Count a request and return the faults that disturb it, in the order they were set."""
+    def match(self, service: str, operation: str, region: str = "", *, last_page: bool = False) -> list[Fault]:
+        """Count a request and return the faults that disturb it, in the order they were set.
+
+        Args:
+            service: as in the signature.
+            operation: its name in the service's model.
+            region: the region that it was signed for.
+            last_page: look at the faults of last pages alone, once the answer is known to be one; else at the others.
+        """
         with self._lock:
             return [
                 fault
                 for fault in self._faults.values()
-                if fnmatchcase(service, fault.service)
+                if fault.last_page == last_page
+                and fnmatchcase(service, fault.service)
                 and fnmatchcase(operation, fault.operation)
+                and fault.matches_names(region=region)
                 and fault.count_and_match()
             ]
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
+import re
 import socket
 import time
-import uuid
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import parse_qsl
-from xml.sax.saxutils import escape
 
 from .clock import Clock
 from .faults import AWAY, BROKEN, THROTTLED, Fault, Faults, error_statuses
 from .requestlog import Request, RequestLog
-from .urls import SERVICE, route, service_of
+from .urls import SERVICE, identify, service_of
+from .wire_errors import error_answer, plain_text_answer
 from .wsgi import Answer, call_wsgi
 
 if TYPE_CHECKING:
@@ -32,8 +30,14 @@ _ELSEWHERE: dict[str, dict[str, tuple[int, str]]] = {
         AWAY: (503, "ServiceUnavailableException"),
     },
     "s3": {THROTTLED: (503, "SlowDown"), BROKEN: (500, "InternalError"), AWAY: (503, "ServiceUnavailable")},
+    "ssm": {
+        THROTTLED: (400, "ThrottlingException"),
+        BROKEN: (500, "InternalServerError"),
+        AWAY: (503, "ServiceUnavailableException"),
+    },
 }
-"""The same three errors as other services call them; IAM and STS as `_QUERY_ERRORS`."""
+"""The same three errors as other services call them; IAM, STS and Auto Scaling as `_QUERY_ERRORS`."""
+ENDINGS = {"error", "plain-text", "drop-request", "stall"}
 
 
 class ConnectionDropped(ConnectionAbortedError):
@@ -61,7 +65,9 @@ class FaultMiddleware:
         # Other services' parameters may be secrets: an identity for STS, a signature in the query for S3.
         query, noted = (environ.get("QUERY_STRING", ""), body) if service == SERVICE else ("", b"")
         client = f"{environ.get('REMOTE_ADDR', '')}:{environ.get('REMOTE_PORT', '')}"
-        request = self._log.begin(self._clock.now(), service, operation, query, noted, client)
+        signed = service_of(environ.get("HTTP_AUTHORIZATION", ""))
+        region = signed[1] if signed else ""
+        request = self._log.begin(self._clock.now(), service, operation, query, noted, client, region)
         begun = time.monotonic()
         try:
             answer = self._answer(request, environ)
@@ -72,17 +78,19 @@ class FaultMiddleware:
         return [answer.body]
 
     def _answer(self, request: Request, environ: WSGIEnvironment) -> Answer:
-        hits = self._faults.match(request.service, request.operation)
+        hits = self._faults.match(request.service, request.operation, request.region)
         request.faults = tuple(fault.text for fault in hits)
         for fault in hits:
             if fault.kind == "delay":
                 fault.lifted.wait(fault.seconds)
-        ending = next((fault for fault in hits if fault.kind in {"error", "drop-request", "stall"}), None)
-        if ending is not None and ending.kind != "error":
-            if ending.kind == "stall":
-                ending.lifted.wait(ending.seconds)
-            _drop(environ)
-        answer = _error(request.service, ending) if ending else call_wsgi(self._app, environ)
+        ending = next((fault for fault in hits if fault.kind in ENDINGS), None)
+        answer = self._end(request, ending, environ) if ending else call_wsgi(self._app, environ)
+        if ending is None and is_last_page(answer):
+            last = self._faults.match(request.service, request.operation, request.region, last_page=True)
+            request.faults += tuple(fault.text for fault in last)
+            hits += last
+            ending = next((fault for fault in last if fault.kind in ENDINGS), None)
+            answer = self._end(request, ending, environ) if ending else answer
         request.status = int(answer.status.split()[0])
         request.request_id = answer.header("x-amzn-requestid")
         request.error = (answer.header("x-amzn-errortype") or "").partition(":")[0] or None
@@ -90,20 +98,14 @@ class FaultMiddleware:
             _drop(environ)
         return answer
 
-
-def identify(environ: WSGIEnvironment, body: bytes) -> tuple[str, str]:
-    """Return a request's service and operation; method and path for an operation that is unknown."""
-    method, path, query = environ["REQUEST_METHOD"], environ["PATH_INFO"], environ.get("QUERY_STRING", "")
-    signed = service_of(environ.get("HTTP_AUTHORIZATION", ""))
-    action = dict(parse_qsl(body.decode(errors="replace")) or parse_qsl(query)).get("Action")
-    # Unsigned are requests to STS with an identity of the web, and to S3 with the signature in the query.
-    service = signed[0] if signed else "sts" if action else "s3"
-    if service == SERVICE:
-        operation, _ = route(method, path)
-        return service, operation.name if operation else f"{method} {path}"
-    if service == "s3":
-        return service, method
-    return service, environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2] or action or f"{method} {path}"
+    @staticmethod
+    def _end(request: Request, fault: Fault, environ: WSGIEnvironment) -> Answer:
+        """Return the error that a fault answers, or end the connection without an answer."""
+        if fault.kind in {"drop-request", "stall"}:
+            if fault.kind == "stall":
+                fault.lifted.wait(fault.seconds)
+            _drop(environ)
+        return _error(request.service, fault)
 
 
 def _body(environ: WSGIEnvironment) -> bytes:
@@ -130,23 +132,17 @@ def error_of(service: str, fault: Fault) -> tuple[int, str, str]:
     message = f"{_MESSAGES.get(fault.error, fault.error)} (fault set in the emulator: {fault.text})"
     own = None if service == SERVICE else _ELSEWHERE.get(service, _QUERY_ERRORS).get(fault.error)
     status, code = own or (error_statuses(service).get(fault.error, 400), fault.error)
-    return status, code, message
+    return fault.status or status, code, message
 
 
 def _error(service: str, fault: Fault) -> Answer:
     """Return an error as the service would answer it."""
-    status, code, message = error_of(service, fault)
-    identity = str(uuid.uuid4())
-    headers = {"x-amzn-RequestId": identity, "x-amzn-errortype": code, "Content-Type": "text/xml"}
-    inner = f"<Code>{code}</Code><Message>{escape(message)}</Message>"
-    if service in {SERVICE, "ecr"}:
-        headers["Content-Type"] = "application/json"
-        text = json.dumps({"message": message} if service == SERVICE else {"__type": code, "message": message})
-    elif service == "ec2":
-        text = f"<Response><Errors><Error>{inner}</Error></Errors><RequestID>{identity}</RequestID></Response>"
-    elif service == "s3":
-        text = f"<Error>{inner}<RequestId>{identity}</RequestId></Error>"
-    else:
-        text = f"<ErrorResponse><Error>{inner}</Error><RequestId>{identity}</RequestId></ErrorResponse>"
-    body = text.encode()
-    return Answer(f"{status} {code}", [*headers.items(), ("Content-Length", str(len(body)))], body)
+    if fault.kind == "plain-text":
+        return plain_text_answer(fault.status)
+    return error_answer(service, *error_of(service, fault))
+
+
+def is_last_page(answer: Answer) -> bool:
+    """Whether an answer names no page after it, in whatever case the service writes the token's name."""
+    found = re.search(rb'<next(?:Token|PageMarker)>[^<]|"nextToken"\s*:\s*"', answer.body, re.IGNORECASE)
+    return answer.status.startswith("200") and found is None

@@ -28,11 +28,12 @@ import botocore.config
 from botocore import xform_name
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import ClientError, ConnectionClosedError
+from botocore.parsers import ResponseParserError
 
 from .environment import Environment
 from .exceptions import ImageBuilderError
 from .faults import Fault
-from .faults_middleware import error_of
+from .faults_middleware import ENDINGS, error_of
 from .responses import ImageBuilderResponse, find_handler, shape_answer
 from .server import Application
 from .shapes import parse_parameters, service_model
@@ -93,29 +94,42 @@ class InProcessService:
         Raises:
             InProcessError: the service refuses the request, or a fault does.
             ConnectionClosedError: a fault drops the connection.
+            ResponseParserError: a fault answers plain text.
         """
         given = dict(parameters or {})
         if service == SERVICE:
             name = self._operations.get(operation, operation)
-            return self._disturbed(service, name, given, lambda: self._image_builder(region, name, given))
+            return self._disturbed(service, region, name, given, lambda: self._image_builder(region, name, given))
         client = self._client(service, region)
         name = client.meta.method_to_api_mapping[operation]
-        return self._disturbed(service, name, given, lambda: getattr(client, operation)(**given))
+        return self._disturbed(service, region, name, given, lambda: getattr(client, operation)(**given))
 
     def _disturbed(
-        self, service: str, operation: str, parameters: Mapping[str, Any], perform: Callable[[], dict[str, Any]]
+        self,
+        service: str,
+        region: str,
+        operation: str,
+        parameters: Mapping[str, Any],
+        perform: Callable[[], dict[str, Any]],
     ) -> dict[str, Any]:
         """Note a call, let faults disturb it, and note how it ended."""
         environment = self._environment
         # Other services' parameters may be secrets.
         noted = json.dumps(parameters, default=str).encode() if service == SERVICE else b""
-        request = environment.requests.begin(environment.clock.now(), service, operation, "", noted, "in process")
-        hits = environment.faults.match(service, operation)
+        request = environment.requests.begin(
+            environment.clock.now(), service, operation, "", noted, "in process", region
+        )
+        hits = environment.faults.match(service, operation, region)
         request.faults = tuple(fault.text for fault in hits)
         begun = time.monotonic()
         try:
             self._before(service, operation, hits)
             answer = perform()
+            if not any(answer.get(name) for name in ("nextToken", "NextToken")):
+                last = environment.faults.match(service, operation, region, last_page=True)
+                request.faults += tuple(fault.text for fault in last)
+                hits += last
+                self._before(service, operation, last)
             request.status = answer["ResponseMetadata"]["HTTPStatusCode"]
             request.request_id = answer["ResponseMetadata"].get("RequestId")
         except ClientError as error:
@@ -141,9 +155,11 @@ class InProcessService:
         for fault in hits:
             if fault.kind == "delay":
                 self._sleep(fault.seconds)
-        ending = next((fault for fault in hits if fault.kind in {"error", "drop-request", "stall"}), None)
+        ending = next((fault for fault in hits if fault.kind in ENDINGS), None)
         if ending is None:
             return
+        if ending.kind == "plain-text":
+            raise ResponseParserError(f"Unable to parse response: HTTP status {ending.status}, plain text")
         if ending.kind == "error":
             status, code, message = error_of(service, ending)
             raise InProcessError(code, message, status, operation, self._metadata(status))

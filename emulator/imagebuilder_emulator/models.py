@@ -23,6 +23,7 @@ from .exceptions import (
     ResourceNotFoundException,
 )
 from .executions import ExecutionRunner, FaultPolicy, set_image_state
+from .recipes import Recipe
 from .store import CONSISTENCY_LAG, Store
 from .variants import Variants
 
@@ -64,6 +65,7 @@ class ImageBuilderBackend:
         self.execution_time = execution_time
         self.variants = variants or Variants()
         self.store = Store(self.variants)
+        self.recipes: dict[str, Recipe] = {}
         self._builds: list[tuple[datetime, str]] = []
         self.tokens: dict[tuple[str, str, str], tuple[str, Mapping[str, Any]]] = {}
         """What was answered to each client token: by region, operation and token, the request as JSON and the answer.

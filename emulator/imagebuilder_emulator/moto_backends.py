@@ -9,7 +9,7 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 # moto's own AMIs are of no use here, and cost seconds.
@@ -18,6 +18,8 @@ os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 # moto turns the absence of these two into a warning, and fails later.
 import flask  # noqa: F401
 import flask_cors  # noqa: F401
+from moto.backends import get_backend
+from moto.core.request import Request
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.amis import Ami as MotoAmi
 from moto.ec2.models.elastic_block_store import Snapshot
@@ -29,7 +31,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 
 from .entities import Ami, Container
 
-__all__ = ["MotoRequestHandler"]
+__all__ = ["MotoRequestHandler", "Request"]
 
 
 def create_application() -> Any:
@@ -43,6 +45,8 @@ class DistributedAmi(MotoAmi):
     deprecation_time: str | None = None
     last_launched_time: str | None = None
     more_snapshots: tuple[Any, ...] = ()
+    deregistration_protection: str = "disabled"
+    unprotected_at: datetime | None = None
 
     def get_tags(self) -> list[dict[str, str]]:
         """Return the tags by a lookup: moto's own way goes through the tags of all resources for each."""
@@ -283,17 +287,54 @@ def date_new_roles(now: datetime) -> None:
 def role_created(role: Any) -> datetime:
     """Return the ``CreateDate`` of a role as `find_role` gives it."""
     created: datetime = role.create_date
-    return created if created.tzinfo else created.replace(tzinfo=timezone.utc)
+    return created if created.tzinfo else created.replace(tzinfo=UTC)
 
 
 def _set_role_created(role: Any, created: datetime) -> None:
-    role.create_date = created.astimezone(timezone.utc).replace(tzinfo=None)
+    role.create_date = created.astimezone(UTC).replace(tzinfo=None)
     role.dated_by_emulator = True
+
+
+def list_parameters(region: str, account: str) -> Iterator[Any]:
+    """Yield the newest version of each parameter of Systems Manager, as moto has it."""
+    # Its own parameters, such as Amazon Linux's AMIs, are loaded by name: a list does not have them.
+    for versions in list(dict.values(_backend("ssm", region, account)._parameters)):
+        if versions:
+            yield versions[-1]
+
+
+def find_parameter(name: str, region: str, account: str) -> str | None:
+    """Return a parameter's value; None where there is no such parameter."""
+    found = _backend("ssm", region, account).get_parameter(name)
+    value: str | None = found.value if found else None
+    return value
+
+
+def put_parameter(name: str, value: str, region: str, account: str, *, kind: str, data_type: str) -> None:
+    """Create or overwrite a parameter of Systems Manager."""
+    _backend("ssm", region, account).put_parameter(
+        name, "", value, kind, "", "", overwrite=True, tags=[], data_type=data_type, tier=None, policies=None
+    )
+
+
+def autoscaling_backend(region: str, account: str) -> Any:
+    """Return Auto Scaling in a region as moto has it."""
+    return _backend("autoscaling", region, account)
+
+
+def ec2_backend(region: str, account: str) -> Any:
+    """Return EC2 in a region as moto has it."""
+    return ec2_backends[account][region]
+
+
+def _backend(service: Any, region: str, account: str) -> Any:
+    """Return a service's backend; its module is imported only now, for each costs a quarter of a second."""
+    return get_backend(service)[account][region]
 
 
 def format_time(at: datetime) -> str:
     """Return a time as EC2 writes it, with milliseconds."""
-    return at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def parse_time(text: str) -> datetime:

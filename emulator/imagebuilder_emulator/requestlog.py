@@ -26,6 +26,7 @@ class Request:
         operation: its name in the service's model; for S3 the HTTP method.
         query, body: the parameters as they were sent, for Image Builder alone.
         client: address and port.
+        region: the region that it was signed for; empty for an unsigned request.
         status, error, request_id: what the service answered; None as long as it has not.
         seconds: how long it took; None until it is answered.
         answered: whether the client was sent an answer.
@@ -39,6 +40,7 @@ class Request:
     query: str
     body: bytes
     client: str
+    region: str = ""
     status: int | None = None
     error: str | None = None
     request_id: str | None = None
@@ -64,6 +66,7 @@ class Request:
             "time": self.time.isoformat(timespec="milliseconds"),
             "service": self.service,
             "operation": self.operation,
+            "region": self.region,
             "parameters": self.parameters,
             "client": self.client,
             "status": self.status,
@@ -88,10 +91,12 @@ class RequestLog:
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
 
-    def begin(self, time: datetime, service: str, operation: str, query: str, body: bytes, client: str) -> Request:
+    def begin(
+        self, time: datetime, service: str, operation: str, query: str, body: bytes, client: str, region: str = ""
+    ) -> Request:
         """Log a request on its arrival; the caller fills in how it was answered."""
         with self._lock:
-            request = Request(next(self._numbers), time, service, operation, query, body, client)
+            request = Request(next(self._numbers), time, service, operation, query, body, client, region)
             self._requests.append(request)
             self._counts[f"{service}:{operation}"] += 1
         return request

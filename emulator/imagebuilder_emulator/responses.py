@@ -12,7 +12,7 @@ from functools import partial
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from . import filters
+from . import filters, recipes
 from .entities import Image
 from .exceptions import ClientException, ImageBuilderError, InvalidRequestException, ResourceNotFoundException
 from .models import ImageBuilderBackend
@@ -135,6 +135,27 @@ class ImageBuilderResponse:
         """``RetryImage``."""
         return self.backend.retry_image(request, self.region)
 
+    def list_image_recipes(self, request: Answer) -> Answer:
+        """``ListImageRecipes``."""
+        found = recipes.select_recipes(self.backend.recipes.values(), "image-recipe", self.region, request)
+        return paginate("imageRecipeSummaryList", found, request, recipes.serialize_recipe_summary)
+
+    def list_container_recipes(self, request: Answer) -> Answer:
+        """``ListContainerRecipes``."""
+        found = recipes.select_recipes(self.backend.recipes.values(), "container-recipe", self.region, request)
+        return paginate("containerRecipeSummaryList", found, request, recipes.serialize_recipe_summary)
+
+    def get_image_recipe(self, request: Answer) -> Answer:
+        """``GetImageRecipe``."""
+        return self._recipe(request["imageRecipeArn"])
+
+    def get_container_recipe(self, request: Answer) -> Answer:
+        """``GetContainerRecipe``."""
+        return self._recipe(request["containerRecipeArn"])
+
+    def _recipe(self, arn: str) -> Answer:
+        return recipes.serialize_recipe(recipes.find_recipe(self.backend.recipes.values(), arn, self.region))
+
     def delete_image(self, request: Answer) -> Answer:
         """``DeleteImage``."""
         return self.backend.delete_image(request["imageBuildVersionArn"], self.region)
@@ -177,6 +198,10 @@ _HANDLERS: Mapping[str, Callable[[ImageBuilderResponse, Answer], Answer]] = {
     "CreateImage": ImageBuilderResponse.create_image,
     "RetryImage": ImageBuilderResponse.retry_image,
     "DeleteImage": ImageBuilderResponse.delete_image,
+    "ListImageRecipes": ImageBuilderResponse.list_image_recipes,
+    "GetImageRecipe": ImageBuilderResponse.get_image_recipe,
+    "ListContainerRecipes": ImageBuilderResponse.list_container_recipes,
+    "GetContainerRecipe": ImageBuilderResponse.get_container_recipe,
     "TagResource": ImageBuilderResponse.tag_resource,
     "UntagResource": ImageBuilderResponse.untag_resource,
     "ListTagsForResource": ImageBuilderResponse.list_tags_for_resource,

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from . import moto_backends, roles
+from . import ec2_models, moto_backends, roles
 from .clock import parse_duration
 from .entities import Container, Execution, Image
 from .models import DEFAULT_ACCOUNT, ImageBuilderBackend
+from .seed_values import SeedError, read_choice, read_list, read_object
 from .shapes import find_problems, service_model
+from .used_by import Uses
 
 _KEYS = {"roles", "images", "policy_executions"}
 _IMAGE_KEYS = {"arn", "type", "state", "date_created", "amis", "containers", "tags", "platform", "os_version"} | {
@@ -22,13 +24,19 @@ _IMAGE_KEYS = {"arn", "type", "state", "date_created", "amis", "containers", "ta
     "reason",
     "failure_context",
 }
-_AMI_KEYS = {"region", "account", "snapshots", "public", "shared_accounts", "tags", "last_launched"}
+_AMI_KEYS = {
+    "region",
+    "account",
+    "snapshots",
+    "public",
+    "shared_accounts",
+    "tags",
+    "last_launched",
+    "deregistration_protection",
+    "used_by",
+}
 _POLICY_EXECUTION_KEYS = {"policy", "image", "state", "include_resources", "execution_role", "takes"}
 _CONTAINER_KEYS = {"region", "repository", "tag"}
-
-
-class SeedError(ValueError):
-    """A seed that cannot be read; the text says where and why."""
 
 
 def read_seed(path: Path) -> Mapping[str, Any]:
@@ -38,7 +46,7 @@ def read_seed(path: Path) -> Mapping[str, Any]:
         SeedError: it cannot be opened, or is neither YAML nor JSON.
     """
     try:
-        return _object(yaml.safe_load(path.read_text(encoding="utf-8")) or {}, "the seed", _KEYS)
+        return read_object(yaml.safe_load(path.read_text(encoding="utf-8")) or {}, "the seed", _KEYS)
     except OSError as error:
         raise SeedError(f"{path} cannot be read: {error.strerror}") from None
     except yaml.YAMLError as error:
@@ -51,13 +59,13 @@ def load_seed(seed: Mapping[str, Any], backend: ImageBuilderBackend) -> None:
     Raises:
         SeedError: a key or a value in it cannot be used.
     """
-    _object(seed, "the seed", _KEYS)
-    for role in _list(seed, "roles", ""):
+    read_object(seed, "the seed", _KEYS)
+    for role in read_list(seed.get("roles"), "roles"):
         _create_role(str(role))
-    for place, entry in enumerate(_list(seed, "images", "")):
+    for place, entry in enumerate(read_list(seed.get("images"), "images")):
         where = f"images[{place}]"
-        _add_image(_object(entry, where, _IMAGE_KEYS), where, backend)
-    for place, entry in enumerate(_list(seed, "policy_executions", "")):
+        _add_image(read_object(entry, where, _IMAGE_KEYS), where, backend)
+    for place, entry in enumerate(read_list(seed.get("policy_executions"), "policy_executions")):
         start_policy_execution(entry, backend, f"policy_executions[{place}]")
 
 
@@ -73,7 +81,7 @@ def start_policy_execution(entry: Any, backend: ImageBuilderBackend, where: str 
     Raises:
         SeedError: a key or a value in it cannot be used, or the image is in use.
     """
-    _object(entry, where, _POLICY_EXECUTION_KEYS)
+    read_object(entry, where, _POLICY_EXECUTION_KEYS)
     model = service_model()
     policy, role = str(entry.get("policy")), entry.get("execution_role")
     if not re.fullmatch(model.shape_for("LifecyclePolicyArn").metadata["pattern"], policy):
@@ -83,10 +91,10 @@ def start_policy_execution(entry: Any, backend: ImageBuilderBackend, where: str 
         return backend.start_policy_execution(
             policy,
             str(entry.get("image")),
-            _one_of(entry.get("state", "DEPRECATED"), f"{where}.state", targets),
+            read_choice(entry.get("state", "DEPRECATED"), f"{where}.state", targets),
             includes=[
-                _one_of(kind, f"{where}.include_resources", ["amis", "snapshots", "containers"])
-                for kind in _list(entry, "include_resources", f"{where}.")
+                read_choice(kind, f"{where}.include_resources", ["amis", "snapshots", "containers"])
+                for kind in read_list(entry.get("include_resources"), f"{where}.include_resources")
             ],
             role=None if role is None else str(role),
             takes=parse_duration(str(entry["takes"])) if "takes" in entry else None,
@@ -104,15 +112,15 @@ def _add_image(entry: Mapping[str, Any], where: str, backend: ImageBuilderBacken
         raise SeedError(f"{where}.arn: {arn!r} is not the ARN of an image build version")
     if arn in backend.images:
         raise SeedError(f"{where}.arn: {arn} is there twice")
-    kind = _one_of(entry.get("type", "AMI"), f"{where}.type", model.shape_for("ImageType").enum)
-    state = _one_of(entry.get("state", "AVAILABLE"), f"{where}.state", model.shape_for("ImageStatus").enum)
+    kind = read_choice(entry.get("type", "AMI"), f"{where}.type", model.shape_for("ImageType").enum)
+    state = read_choice(entry.get("state", "AVAILABLE"), f"{where}.state", model.shape_for("ImageStatus").enum)
     created = _time(entry.get("date_created"), f"{where}.date_created") or backend.clock.now()
     image = Image(
         arn=arn,
         state=state,
         type=kind,
         date_created=created,
-        platform=_one_of(entry.get("platform", "Linux"), f"{where}.platform", model.shape_for("Platform").enum),
+        platform=read_choice(entry.get("platform", "Linux"), f"{where}.platform", model.shape_for("Platform").enum),
         os_version=entry.get("os_version"),
         tags=_texts(entry, where),
         given_name=_text(entry, "name", where),
@@ -120,8 +128,8 @@ def _add_image(entry: Mapping[str, Any], where: str, backend: ImageBuilderBacken
         failure_context=_failure_context(entry, state, where),
     )
     if kind == "DOCKER":
-        for place, container in enumerate(_list(entry, "containers", f"{where}.")):
-            _object(container, f"{where}.containers[{place}]", _CONTAINER_KEYS)
+        for place, container in enumerate(read_list(entry.get("containers"), f"{where}.containers")):
+            read_object(container, f"{where}.containers[{place}]", _CONTAINER_KEYS)
             pushed = Container(
                 _region(container, image, f"{where}.containers[{place}]"),
                 image.account,
@@ -131,26 +139,37 @@ def _add_image(entry: Mapping[str, Any], where: str, backend: ImageBuilderBacken
             moto_backends.push_container(pushed)
             image.containers.append(pushed)
     else:
-        for place, ami in enumerate(_list(entry, "amis", f"{where}.")):
+        uses = Uses(backend.recipes, backend.clock.now())
+        for place, ami in enumerate(read_list(entry.get("amis"), f"{where}.amis")):
             spot = f"{where}.amis[{place}]"
-            _object(ami, spot, _AMI_KEYS)
-            image.amis.append(
-                moto_backends.register_ami(
-                    _region(ami, image, spot),
-                    _account(ami.get("account", image.account), f"{spot}.account"),
-                    name=image.label,
-                    snapshots=_count(ami.get("snapshots", 1), f"{spot}.snapshots"),
-                    public=bool(ami.get("public", False)),
-                    shared_accounts=[
-                        _account(account, f"{spot}.shared_accounts")
-                        for account in _list(ami, "shared_accounts", f"{spot}.")
-                    ],
-                    tags=_texts(ami, spot),
-                    last_launched=_time(ami.get("last_launched"), f"{spot}.last_launched"),
-                    created=created,
-                )
+            read_object(ami, spot, _AMI_KEYS)
+            registered = moto_backends.register_ami(
+                _region(ami, image, spot),
+                _account(ami.get("account", image.account), f"{spot}.account"),
+                name=image.label,
+                snapshots=_count(ami.get("snapshots", 1), f"{spot}.snapshots"),
+                public=bool(ami.get("public", False)),
+                shared_accounts=[
+                    _account(account, f"{spot}.shared_accounts")
+                    for account in read_list(ami.get("shared_accounts"), f"{spot}.shared_accounts")
+                ],
+                tags=_texts(ami, spot),
+                last_launched=_time(ami.get("last_launched"), f"{spot}.last_launched"),
+                created=created,
             )
+            if _protection(ami, spot) != "none":
+                ec2_models.protect(registered, with_cooldown=_protection(ami, spot) == "with-cooldown")
+            uses.create(ami.get("used_by") or {}, registered, image.arn, f"{spot}.used_by")
+            image.amis.append(registered)
     backend.add_image(image)
+
+
+def _protection(ami: Mapping[str, Any], where: str) -> str:
+    """``none``, ``without-cooldown`` or ``with-cooldown``; true and false stand for the first two."""
+    value = ami.get("deregistration_protection", False)
+    if isinstance(value, bool):
+        return "without-cooldown" if value else "none"
+    return read_choice(value, f"{where}.deregistration_protection", ["without-cooldown", "with-cooldown"])
 
 
 def _create_role(role: str) -> None:
@@ -162,13 +181,6 @@ def _create_role(role: str) -> None:
         roles.create(role, DEFAULT_ACCOUNT)
     else:
         raise SeedError(f"roles: {role!r} is neither the name nor the ARN of a role")
-
-
-def _list(entry: Mapping[str, Any], key: str, prefix: str) -> list[Any]:
-    found = entry.get(key) or []
-    if not isinstance(found, list):
-        raise SeedError(f"{prefix}{key} must be a list, got {found!r}")
-    return found
 
 
 def _texts(entry: Mapping[str, Any], where: str) -> dict[str, str]:
@@ -217,21 +229,6 @@ def _count(value: Any, where: str) -> int:
     return value
 
 
-def _object(value: Any, where: str, allowed: set[str]) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise SeedError(f"{where} must be an object, got {value!r}")
-    unknown = sorted(set(value) - allowed)
-    if unknown:
-        raise SeedError(f"{where} has an unknown key {unknown[0]!r}; known are {', '.join(sorted(allowed))}")
-    return value
-
-
-def _one_of(value: Any, where: str, allowed: list[str]) -> str:
-    if value not in allowed:
-        raise SeedError(f"{where}: {value!r} is not one of {', '.join(allowed)}")
-    return str(value)
-
-
 def _time(value: Any, where: str) -> datetime | None:
     if value is None:
         return None
@@ -241,4 +238,4 @@ def _time(value: Any, where: str) -> datetime | None:
         at = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).replace("Z", "+00:00"))
     except ValueError:
         raise SeedError(f"{where}: {value!r} is not a time such as 2026-01-31T00:00:00Z") from None
-    return at if at.tzinfo else at.replace(tzinfo=timezone.utc)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -1,14 +1,18 @@
-"""One port for Image Builder and, from moto, EC2, ECR, IAM, STS and S3, chosen by the service in the signature."""
+"""One port for Image Builder, EC2 and moto's other services, chosen by the service in the signature."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from botocore.model import OperationNotFoundError
+
+from .ec2_responses import Ec2Response
 from .environment import Environment
-from .moto_backends import create_application, date_new_roles
+from .moto_backends import Request, create_application, date_new_roles
 from .responses import ImageBuilderResponse
-from .urls import SERVICE, route, service_of
+from .urls import SERVICE, identify, route, service_of
+from .wire_errors import unknown_operation
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -63,11 +67,27 @@ class Application:
             signed = service_of(environ.get("HTTP_AUTHORIZATION", ""))
             if signed and signed[0] == SERVICE:
                 return self._image_builder(environ, start_response, signed[1])
-            answer: Iterable[bytes] = self._moto(environ, start_response)
-            chunks = list(answer)
-            if signed and signed[0] == "iam":
-                date_new_roles(self._environment.backend.clock.now())
-            return chunks
+            try:
+                if signed and signed[0] == "ec2":
+                    return self._ec2(environ, start_response)
+                answer: Iterable[bytes] = self._moto(environ, start_response)
+                chunks = list(answer)
+                if signed and signed[0] == "iam":
+                    date_new_roles(self._environment.backend.clock.now())
+                return chunks
+            except (NotImplementedError, OperationNotFoundError):
+                if not signed:
+                    raise
+                environ["wsgi.input"].seek(0)
+                unknown = unknown_operation(signed[0], identify(environ, environ["wsgi.input"].read())[1])
+                start_response(unknown.status, unknown.headers)
+                return [unknown.body]
+
+    def _ec2(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        status, headers, answer = Ec2Response(self._environment.backend).respond(Request(environ))
+        headers["Content-Length"] = str(len(answer))
+        start_response(f"{status} {'OK' if status == 200 else 'Error'}", list(headers.items()))
+        return [answer]
 
     def _image_builder(self, environ: WSGIEnvironment, start_response: StartResponse, region: str) -> Iterable[bytes]:
         length = int(environ.get("CONTENT_LENGTH") or 0)

@@ -17,9 +17,10 @@ from urllib.parse import unquote
 import cattrs
 from cattrs.preconf.json import make_converter
 
-from . import moto_backends, roles
+from . import ec2_models, moto_backends, roles
 from .entities import Ami, Container, Execution, Image
 from .models import ImageBuilderBackend
+from .recipes import Recipe
 
 FORMAT = 1
 """Grows when a document of before can no longer be read."""
@@ -42,6 +43,8 @@ class SavedAmi:
     deprecation_time: str | None
     last_launched_time: str | None
     snapshots: list[str]
+    deregistration_protection: str = ec2_models.UNPROTECTED
+    unprotected_at: datetime | None = None
 
 
 @dataclass
@@ -84,6 +87,7 @@ class State:
     format: int
     clock_offset_seconds: float = 0
     images: list[Image] = field(default_factory=list)
+    recipes: list[Recipe] = field(default_factory=list)
     deleted: list[Image] = field(default_factory=list)
     executions: list[Execution] = field(default_factory=list)
     tokens: list[SavedToken] = field(default_factory=list)
@@ -103,6 +107,7 @@ def save(backend: ImageBuilderBackend) -> dict[str, Any]:
         format=FORMAT,
         clock_offset_seconds=backend.clock.offset.total_seconds(),
         images=list(backend.images.values()),
+        recipes=list(backend.recipes.values()),
         deleted=list(backend.store.deleted.values()),
         executions=list(backend.executions.values()),
         tokens=[SavedToken(*key, request, dict(answer)) for key, (request, answer) in backend.tokens.items()],
@@ -154,6 +159,8 @@ def load(document: Mapping[str, Any], backend: ImageBuilderBackend) -> None:
         moto_backends.push_container(container)
     for image in state.images:
         backend.add_image(image)
+    for recipe in state.recipes:
+        backend.recipes[recipe.arn] = recipe
     for image in state.deleted:
         backend.store.deleted[image.arn] = image
     for execution in state.executions:
@@ -192,6 +199,8 @@ def _saved_ami(ami: Ami) -> Iterator[SavedAmi]:
             deprecation_time=found.deprecation_time,
             last_launched_time=found.last_launched_time,
             snapshots=moto_backends.ami_snapshots(ami),
+            deregistration_protection=found.deregistration_protection,
+            unprotected_at=found.unprotected_at,
         )
 
 
@@ -199,6 +208,7 @@ def _restore_ami(saved: SavedAmi) -> None:
     found = moto_backends.restore_ami(saved.ami, name=saved.name, created=saved.created, snapshots=saved.snapshots)
     found.state, found.launch_permissions = saved.state, saved.launch_permissions
     found.deprecation_time, found.last_launched_time = saved.deprecation_time, saved.last_launched_time
+    found.deregistration_protection, found.unprotected_at = saved.deregistration_protection, saved.unprotected_at
     moto_backends.set_ami_tags(saved.ami, saved.tags)
 
 

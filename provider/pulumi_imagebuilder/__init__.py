@@ -7,11 +7,14 @@ from .resources import (
     FleetStateUpdate,
     ImageBuildVersion,
     ImageCleanup,
+    ImageReferences,
     IncludeResourcesArgs,
     LastLaunchedArgs,
     ResourceStateUpdate,
     get_image_build_versions,
     get_image_build_versions_output,
+    get_image_references,
+    get_image_references_output,
 )
 
 __all__ = [
@@ -20,10 +23,13 @@ __all__ = [
     "FleetStateUpdate",
     "ImageBuildVersion",
     "ImageCleanup",
+    "ImageReferences",
     "IncludeResourcesArgs",
     "LastLaunchedArgs",
     "ResourceStateUpdate",
     "__version__",
     "get_image_build_versions",
     "get_image_build_versions_output",
+    "get_image_references",
+    "get_image_references_output",
 ]

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 from pulumi_imagebuilder import errors
-from workspace import ROOT
+
+from tools.workspace import ROOT
 
 PAGE = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
 BEFORE, _, LATER = PAGE.partition("\n## The execution failed")

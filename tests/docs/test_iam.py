@@ -10,7 +10,8 @@ from typing import Any
 
 import botocore.session
 import pytest
-from workspace import ROOT
+
+from tools.workspace import ROOT
 
 POLICIES = sorted((ROOT / "docs" / "iam").glob("*.json"))
 

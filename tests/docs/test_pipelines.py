@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
-from workspace import ROOT
+
+from tools.workspace import ROOT
 
 FOLDER = ROOT / "docs" / "pipelines"
 GITHUB = sorted(FOLDER.glob("github-*.yml"))

@@ -9,7 +9,8 @@ import pytest
 from imagebuilder_emulator.emulator import Emulator
 from pages import Piece, pieces
 from pulumi_imagebuilder import dynamic, rules
-from workspace import ROOT
+
+from tools.workspace import ROOT
 
 SETTINGS = {
     "project:executionRole": "ImageLifecycle",

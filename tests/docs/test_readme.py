@@ -8,7 +8,8 @@ import subprocess
 
 from pages import PAGES, pieces
 from pulumi_imagebuilder import ResourceStateUpdate
-from workspace import ROOT
+
+from tools.workspace import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
-from workspace import ROOT
+from tools.workspace import ROOT
 
 SVG = "{http://www.w3.org/2000/svg}"
 PROGRAM = r"""
@@ -23,8 +23,8 @@ assert sys.stdout.isatty()
 def test_a_recording(tmp_path: Path) -> None:
     """What was overwritten shows only in its time; what stayed is there for viewers that cannot play, in its colour."""
     picture = tmp_path / "picture.svg"
-    command = [sys.executable, ROOT / "engine" / "record.py", picture, sys.executable, "-c", PROGRAM]
-    subprocess.run(command, check=True)
+    command = [sys.executable, "-m", "tools.record", picture, sys.executable, "-c", PROGRAM]
+    subprocess.run(command, cwd=ROOT, check=True)
     groups = {
         "".join(group.itertext()).strip(): group for group in ElementTree.parse(picture).getroot().iter(f"{SVG}g")
     }
@@ -37,8 +37,8 @@ def test_a_recording(tmp_path: Path) -> None:
 def test_a_command_that_fails(tmp_path: Path) -> None:
     """Leaves no picture, and its exit code is the recorder's."""
     picture = tmp_path / "picture.svg"
-    command = [sys.executable, ROOT / "engine" / "record.py", picture, sys.executable, "-c", "raise SystemExit(3)"]
-    assert subprocess.run(command).returncode == 3
+    command = [sys.executable, "-m", "tools.record", picture, sys.executable, "-c", "raise SystemExit(3)"]
+    assert subprocess.run(command, cwd=ROOT).returncode == 3
     assert not picture.exists()
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pulumi_imagebuilder
 import pytest
-from workspace import ROOT
+
+from tools.workspace import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -47,6 +47,10 @@ OPERATIONS = (
     "TagResource",
     "UntagResource",
     "ListTagsForResource",
+    "ListImageRecipes",
+    "GetImageRecipe",
+    "ListContainerRecipes",
+    "GetContainerRecipe",
 )
 _STATES = ("AVAILABLE", "DEPRECATED", "DISABLED", "FAILED", "CANCELLED", "BUILDING", "AVAILABLE")
 _KINDS = ("available", "deprecated", "disabled", "failed", "cancelled", "building", "docker")
@@ -56,6 +60,7 @@ IMAGES = {
     for number in range(9)
 }
 """What is there, with its state: nine of each kind, as hypothesis never sends the same request twice."""
+RECIPES = {kind: [f"{HERE}:{kind}-recipe/web/1.2.{patch}" for patch in range(60)] for kind in ("image", "container")}
 SEED = {
     "roles": ["ImageLifecycle"],
     "images": [
@@ -63,11 +68,26 @@ SEED = {
         for arn, state in IMAGES.items()
     ],
 }
+SEED["images"][0]["amis"] = [  # type: ignore[index, call-overload]
+    {
+        "used_by": {
+            "recipes": [
+                {"name": "web", "version": arn.rpartition("/")[2], "kind": kind}
+                for kind, arns in RECIPES.items()
+                for arn in arns
+            ]
+        }
+    }
+]
 SOON = 4_000_000_000
 AUTHORIZATION = (
     "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/imagebuilder/aws4_request, SignedHeaders=host, Signature=0"
 )
 _FILTERS = {"name", "osVersion", "platform", "type", "version"}
+_RECIPE_FILTERS = {
+    "ListImageRecipes": {"name", "parentImage", "platform"},
+    "ListContainerRecipes": {"containerType", "name", "parentImage", "platform"},
+}
 
 
 @dataclass
@@ -96,7 +116,7 @@ class World:
         self.emulator, self.variety = emulator, variety
         self._images = copy.deepcopy(list(emulator.backend.images.values()))
         self._connection = http.client.HTTPConnection("127.0.0.1", int(emulator.url.rpartition(":")[2]))
-        asked = {"state": {"status": "DEPRECATED"}, "updateAt": datetime.fromtimestamp(SOON, timezone.utc)}
+        asked = {"state": {"status": "DEPRECATED"}, "updateAt": datetime.fromtimestamp(SOON, UTC)}
         self.executions = []
         for number, arn in enumerate(itertools.islice(IMAGES, 27)):
             request = {"resourceArn": arn, "clientToken": f"before-{number}", **asked}
@@ -159,8 +179,8 @@ def values(shape: Any, world: World) -> st.SearchStrategy[Any]:
         "ImageVersionArn": [arn[:-2] for arn in IMAGES],
         "LifecycleExecutionId": world.executions,
         "FilterName": sorted(_FILTERS),
-        "ImageRecipeArn": [f"{HERE}:image-recipe/web/1.2.{patch}" for patch in range(9)],
-        "ContainerRecipeArn": [f"{HERE}:container-recipe/web/1.2.{patch}" for patch in range(9)],
+        "ImageRecipeArn": RECIPES["image"],
+        "ContainerRecipeArn": RECIPES["container"],
     }.get(shape.name, [])
     made = _made(shape, world)
     return st.one_of(st.sampled_from(known), st.sampled_from(known), made) if known else made
@@ -274,7 +294,7 @@ def minded(draw: st.DrawFn, requests: st.SearchStrategy[dict[str, Any]]) -> dict
             request.setdefault("executionRole", "ImageLifecycle")
             if request["state"]["status"] != "DEPRECATED":
                 request.pop("updateAt", None)
-        if "imageRecipeArn" in request:
+        if "imageRecipeArn" in request and "clientToken" in request:
             request.pop("containerRecipeArn", None)
             request.setdefault("executionRole", "ImageLifecycle")
     return request
@@ -320,6 +340,13 @@ def rules_against(operation: str, request: dict[str, Any], world: World) -> set[
         return {"ResourceDependencyException"}
     if operation == "GetImage" and re.search(r"\.[^/]*$", arn):
         return _against_version(arn)
+    if operation in {"GetImageRecipe", "GetContainerRecipe"}:
+        known = {recipe for recipes in RECIPES.values() for recipe in recipes}
+        wanted = request.get("imageRecipeArn") or request["containerRecipeArn"]
+        return set() if wanted in known else {"ResourceNotFoundException"}
+    if operation in _RECIPE_FILTERS:
+        unknown = {each.get("name") for each in request.get("filters", [])} - _RECIPE_FILTERS[operation]
+        return found | ({"InvalidRequestException"} if unknown else set())
     if operation in {"ListImages", "ListImageBuildVersions"}:
         names = {each.get("name") for each in request.get("filters", [])}
         if names - _FILTERS or ("version" in names and request.get("byName")):

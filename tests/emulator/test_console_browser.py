@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
-import browser
 import pytest
 from imagebuilder_emulator.emulator import Emulator
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
+
+from tools import browser
 
 WEB = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"
 API = "arn:aws:imagebuilder:eu-west-1:123456789012:image/api/1.0.0/1"
@@ -102,6 +103,28 @@ def test_an_execution_is_followed_to_its_end(console: Console) -> None:
         assert console.text(f"{image} td:nth-child(2)").startswith("DEPRECATED\nsince 20")
         assert console.count(f"{image} .deprecated") == 2
         assert "StartResourceStateUpdate" in console.text("#requests")
+    assert console.errors() == []
+
+
+def test_what_uses_an_ami_is_under_it(console: Console) -> None:
+    """By kind: instances by their state, others by name, the first three; it follows what changes."""
+    used_by = {
+        "instances": {"running": 2, "stopped": 1},
+        "launch_templates": ["web"],
+        "parameters": ["/a", "/b", "/c", "/d"],
+    }
+    amis = [{"deregistration_protection": True, "used_by": used_by}, {"region": "eu-west-1"}]
+    with Emulator({"images": [{"arn": WEB, "amis": amis}]}) as emulator:
+        console.open(emulator)
+        row = f'[data-arn="{WEB}"] td:nth-child(3)'
+        assert "protected from deregistration" in console.text(row)
+        assert (console.count(f"{row} .uses"), console.text(f"{row} .uses").replace("\xa0", " ")) == (
+            1,
+            "used by 3 instances (2 running, 1 stopped), launch template web, parameter /a, /b, /c and 1 more",
+        )
+        ssm = emulator.client("ssm")
+        ssm.delete_parameters(Names=["/a", "/b", "/c"])
+        console.until(lambda: console.text(f"{row} .uses").endswith("parameter /d"))
     assert console.errors() == []
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,14 @@ SEED: dict[str, Any] = {
         {
             "arn": ARN.format("web"),
             "amis": [
-                {"region": "us-east-1", "snapshots": 3, "tags": {"keep": "yes"}, "public": True},
+                {
+                    "region": "us-east-1",
+                    "snapshots": 3,
+                    "tags": {"keep": "yes"},
+                    "public": True,
+                    "deregistration_protection": "with-cooldown",
+                    "used_by": {"recipes": ["child", {"name": "box", "kind": "container"}]},
+                },
                 {"region": "eu-west-1", "shared_accounts": ["111122223333"], "last_launched": "2026-05-01T00:00:00Z"},
             ],
         },
@@ -48,13 +55,19 @@ def all_of_aws(emulator: Emulator) -> dict[str, Any]:
             seen["executions"][each["lifecycleExecutionId"]] = (each, found["resources"])
     for region in ("us-east-1", "eu-west-1"):
         ec2 = emulator.client("ec2", region)
-        seen[region] = sorted(ec2.describe_images(Owners=["self"])["Images"], key=lambda image: image["ImageId"])
+        seen[region] = sorted(
+            ec2.describe_images(Owners=["self"], IncludeDisabled=True)["Images"], key=lambda image: image["ImageId"]
+        )
         for image in seen[region]:
             image["shared"] = ec2.describe_image_attribute(ImageId=image["ImageId"], Attribute="launchPermission")[
                 "LaunchPermissions"
             ]
         snapshots = ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
         seen[f"snapshots {region}"] = sorted(each["SnapshotId"] for each in snapshots)
+    seen["recipes"] = [
+        image_builder.list_image_recipes()["imageRecipeSummaryList"],
+        image_builder.list_container_recipes()["containerRecipeSummaryList"],
+    ]
     seen["containers"] = emulator.client("ecr").list_images(repositoryName="app")["imageIds"]
     return seen
 
@@ -70,7 +83,10 @@ def test_a_saved_state_is_the_same_when_it_is_loaded(tmp_path: Path) -> None:
         asked = {"resourceArn": ARN.format("web"), "state": {"status": "DISABLED"}, "clientToken": "mine", **AMIS}
         first = client.start_resource_state_update(**asked)["lifecycleExecutionId"]
         emulator.clock.advance(timedelta(minutes=45))
+        (ami, *_) = emulator.client("ec2").describe_images(Owners=["self"], IncludeDisabled=True)["Images"]
+        emulator.client("ec2").disable_image_deregistration_protection(ImageId=ami["ImageId"])
         before = all_of_aws(emulator)
+        assert all(before["recipes"])
     assert json.loads(path.read_text())["format"] == 1
     with Emulator({"images": []}, execution_time="1h", state=path) as emulator:
         client = emulator.client("imagebuilder")
@@ -78,6 +94,8 @@ def test_a_saved_state_is_the_same_when_it_is_loaded(tmp_path: Path) -> None:
         assert client.start_resource_state_update(**asked)["lifecycleExecutionId"] == first
         emulator.clock.advance(timedelta(hours=1))
         assert client.get_image(imageBuildVersionArn=ARN.format("web"))["image"]["state"]["status"] == "DISABLED"
+        emulator.clock.advance(timedelta(days=1))
+        assert all_of_aws(emulator)["us-east-1"][0]["DeregistrationProtection"] == "disabled"
 
 
 def without_volumes(seen: dict[str, Any]) -> Any:
@@ -92,7 +110,7 @@ def test_a_schedule_survives_in_a_file(tmp_path: Path) -> None:
         emulator.client("imagebuilder").start_resource_state_update(
             resourceArn=ARN.format("web"),
             state={"status": "DEPRECATED"},
-            updateAt=datetime.now(timezone.utc) + timedelta(days=30),
+            updateAt=datetime.now(UTC) + timedelta(days=30),
         )
     with Emulator(SEED, state=path) as emulator:
         emulator.clock.advance(timedelta(days=31))

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import itertools
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
+from botocore.parsers import ResponseParserError
 from imagebuilder_emulator.clock import Clock
 from imagebuilder_emulator.environment import Environment
 from imagebuilder_emulator.inprocess import InProcessError, InProcessService
 
 WEB = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"
-START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+START = datetime(2026, 1, 1, tzinfo=UTC)
 SEED: dict[str, Any] = {"roles": ["ImageLifecycle"], "images": [{"arn": WEB, "amis": [{"region": "us-east-1"}]}]}
 UPDATE = {
     "resourceArn": WEB,
@@ -63,7 +64,7 @@ def test_other_services_are_called_in_process(simulation: Simulation) -> None:
     """EC2 shows what the execution did, IAM dates roles by the virtual clock, and errors are theirs."""
     simulation.call("start_resource_state_update", **UPDATE)
     simulation.later(10)
-    answer = simulation.call("describe_images", service="ec2", Owners=["self"])
+    answer = simulation.call("describe_images", service="ec2", Owners=["self"], IncludeDisabled=True)
     (ami,) = answer["Images"]
     assert (ami["State"], ami["Public"]) == ("disabled", False)
     assert answer["ResponseMetadata"]["HTTPHeaders"]["date"] == "Thu, 01 Jan 2026 00:00:10 GMT"
@@ -138,6 +139,40 @@ def test_faults_strike_in_process(simulation: Simulation) -> None:
         with pytest.raises(ConnectionClosedError):
             simulation.call("start_resource_state_update", **UPDATE)
         assert len(simulation.environment.backend.executions) == started
+
+
+def test_faults_of_a_region_a_last_page_and_a_front_end_strike_in_process(simulation: Simulation) -> None:
+    """As they do over HTTP; the log has the region."""
+    faults, service = simulation.environment.faults, simulation.service
+    for number in range(11):
+        parameter = {"Name": f"web-{number}", "Type": "String", "Value": "ami-1"}
+        simulation.call("put_parameter", service="ssm", **parameter)
+    faults.replace("ec2:* error=UnauthorizedOperation region=eu-*")
+    simulation.call("describe_images", service="ec2")
+    with pytest.raises(InProcessError) as refused:
+        service.call("ec2", "eu-west-1", "describe_images")
+    assert (refused.value.code, refused.value.status) == ("UnauthorizedOperation", 403)
+    assert [each.region for each in simulation.environment.requests.newest(2)] == ["eu-west-1", "us-east-1"]
+    faults.replace("ssm:DescribeParameters error=AccessDeniedException page=last")
+    first = simulation.call("describe_parameters", service="ssm")
+    with pytest.raises(InProcessError):
+        simulation.call("describe_parameters", service="ssm", NextToken=first["NextToken"])
+    faults.replace("ec2:* plain-text=503")
+    with pytest.raises(ResponseParserError):
+        simulation.call("describe_images", service="ec2")
+
+
+def test_references_are_found_in_process(simulation: Simulation) -> None:
+    """By EC2's own operations, and what EC2 does not have is refused in its form."""
+    (image,) = simulation.call("describe_images", service="ec2", Owners=["self"])["Images"]
+    request = {"ImageIds": [image["ImageId"]], "IncludeAllResourceTypes": True}
+    assert simulation.call("describe_image_references", service="ec2", **request)["ImageReferences"] == []
+    simulation.call("put_parameter", service="ssm", Name="/golden/web", Type="String", Value=image["ImageId"])
+    (found,) = simulation.call("describe_image_references", service="ec2", **request)["ImageReferences"]
+    assert found["ResourceType"] == "ssm:Parameter"
+    with pytest.raises(InProcessError) as refused:
+        simulation.call("describe_ipam_policies", service="ec2")
+    assert (refused.value.code, refused.value.status) == ("InvalidAction", 400)
 
 
 def test_calls_are_in_the_request_log(simulation: Simulation) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -396,7 +396,7 @@ def test_variants_hold_for_what_is_due_later(emulated: Any) -> None:
     assert emulated.status(execution) == "IN_PROGRESS"
     switch(emulated, schedule_status="PENDING")
     assert emulated.status(execution) == "PENDING"
-    assert datetime.now(timezone.utc) < get(emulated, execution)["startTime"] + timedelta(days=1)
+    assert datetime.now(UTC) < get(emulated, execution)["startTime"] + timedelta(days=1)
 
 
 def test_the_page_lists_every_variant() -> None:

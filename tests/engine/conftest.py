@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 import yaml
 from imagebuilder_emulator.emulator import Emulator
-from workspace import ROOT, Workspace
+
+from tools.workspace import ROOT, Workspace
 
 IMAGE = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"
 

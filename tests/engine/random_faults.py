@@ -26,7 +26,8 @@ from collections import Counter
 from pathlib import Path
 
 from imagebuilder_emulator.emulator import Emulator
-from workspace import Workspace
+
+from tools.workspace import Workspace
 
 ARN = "arn:aws:imagebuilder:us-east-1:123456789012:image/{}/1.0.0/1"
 AMIS = "execution_role='ImageLifecycle', include_resources={'amis': True}"

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from workspace import ROOT
+
+from tools.workspace import ROOT
 
 FOLDER = ROOT / "examples"
 ACCOUNT = "arn:aws:imagebuilder:us-east-1:123456789012:image"
@@ -46,7 +47,7 @@ def amis(bench: Any) -> dict[str, list[str]]:
     """The AMIs of all regions by the version and build of their image: their states."""
     found: dict[str, list[str]] = {}
     for region in ("us-east-1", "us-west-2", "eu-west-1"):
-        for ami in bench.client("ec2", region).describe_images(Owners=["self"])["Images"]:
+        for ami in bench.client("ec2", region).describe_images(Owners=["self"], IncludeDisabled=True)["Images"]:
             _, version, build = ami["Name"].split("-")
             state = "deprecated" if ami.get("DeprecationTime") else ami["State"]
             found.setdefault(f"{version}/{build}", []).append(state)

@@ -95,7 +95,7 @@ def test_resources_that_fail_are_named(bench: Any) -> None:
     declare(bench, DISABLED)
     line = failure(bench)
     (failed,) = bench.executions()
-    (ami,) = bench.client("ec2", "eu-west-1").describe_images(Owners=["self"])["Images"]
+    (ami,) = bench.client("ec2", "eu-west-1").describe_images(Owners=["self"], IncludeDisabled=True)["Images"]
     assert line == (
         f"error: changing image {ARN} to DISABLED: lifecycle execution {failed['lifecycleExecutionId']} "
         f"ended as FAILED: 1 of 3 resources failed; failed: {ami['ImageId']} (eu-west-1): You are not authorized; "

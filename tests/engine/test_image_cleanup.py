@@ -40,7 +40,7 @@ def declare(bench: Any, *clean_ups: str, then: str = "") -> None:
 def there(bench: Any) -> set[str]:
     """The names of the images whose record and AMI are both there; no image has only one of them."""
     records = {each["name"] for each in bench.client("imagebuilder").list_images()["imageVersionList"]}
-    amis = bench.client("ec2").describe_images(Owners=["self"])["Images"]
+    amis = bench.client("ec2").describe_images(Owners=["self"], IncludeDisabled=True)["Images"]
     assert {ami["Name"].partition("-")[0] for ami in amis} == records
     assert len(bench.client("ec2").describe_snapshots(OwnerIds=["self"])["Snapshots"]) == len(amis)
     return records

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from imagebuilder_emulator.emulator import Emulator
-from workspace import ROOT
+
+from tools.workspace import ROOT
 
 START = "StartResourceStateUpdate"
 ROWS = {
@@ -74,12 +75,12 @@ class Images:
     def __init__(self, bench: Any) -> None:
         self.bench = bench
         self.imagebuilder, self.ec2, self.ecr = (bench.client(name) for name in ("imagebuilder", "ec2", "ecr"))
-        found = self.ec2.describe_images(Owners=["self"])["Images"]
+        found = self.ec2.describe_images(Owners=["self"], IncludeDisabled=True)["Images"]
         self._image_of = {ami["ImageId"]: ami["Name"].partition("-")[0] for ami in found}
 
     def amis(self, name: str) -> list[str]:
         """The ids of an image's AMIs."""
-        found = self.ec2.describe_images(Owners=["self"])["Images"]
+        found = self.ec2.describe_images(Owners=["self"], IncludeDisabled=True)["Images"]
         return [ami["ImageId"] for ami in found if self._image_of[ami["ImageId"]] == name]
 
     def left(self, name: str) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from imagebuilder_emulator.emulator import Emulator
-from workspace import ROOT, environment
+
+from tools.workspace import ROOT, environment
 
 EXAMPLE = ROOT / "examples" / "many-stacks"
 REGIONS = {

@@ -16,7 +16,7 @@ def test_the_first_program(bench: Any) -> None:
     assert "of 3 resources" in told
     assert bench.image_state() == "DEPRECATED"
     for region in ("us-east-1", "us-west-2", "eu-west-1"):
-        (ami,) = bench.client("ec2", region).describe_images(Owners=["self"])["Images"]
+        (ami,) = bench.client("ec2", region).describe_images(Owners=["self"], IncludeDisabled=True)["Images"]
         assert ami["DeprecationTime"]
 
     bench.emulator.requests.clear()

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from workspace import ROOT
+from tools.workspace import ROOT
 
 ARN = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"
 PROGRAM = f"""

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
-from workspace import ROOT, STACK, Workspace
+
+from tools.workspace import ROOT, STACK, Workspace
 
 ARN = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"
 BUCKET = "pulumi-state"

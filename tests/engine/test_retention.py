@@ -54,5 +54,5 @@ def test_a_year_of_weekly_builds(example: Any) -> None:
         executions += changed
         assert len(bench.emulator.backend.executions) == executions
         assert len(to_be) == builds - deleted
-        amis = bench.client("ec2").describe_images(Owners=["self"])["Images"]
+        amis = bench.client("ec2").describe_images(Owners=["self"], IncludeDisabled=True)["Images"]
         assert len([ami for ami in amis if ami["Name"].startswith("nightly")]) == len(to_be)

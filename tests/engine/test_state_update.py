@@ -45,7 +45,7 @@ def test_the_whole_life(bench: Any) -> None:
     assert re.search(r"\b[A-Z_]+ \d+s\b", told)
     assert bench.image_state() == "DISABLED"
     for region in ("us-east-1", "us-west-2", "eu-west-1"):
-        (ami,) = bench.client("ec2", region).describe_images(Owners=["self"])["Images"]
+        (ami,) = bench.client("ec2", region).describe_images(Owners=["self"], IncludeDisabled=True)["Images"]
         assert ami["State"] == "disabled"
 
     declare(bench, GOOD.replace("DISABLED", "AVAILABLE"))
@@ -109,7 +109,7 @@ def test_args_classes_and_outputs(bench: Any) -> None:
     """)
     bench.well("up")
     states = {
-        region: bench.client("ec2", region).describe_images(Owners=["self"])["Images"][0]["State"]
+        region: bench.client("ec2", region).describe_images(Owners=["self"], IncludeDisabled=True)["Images"][0]["State"]
         for region in ("us-east-1", "us-west-2", "eu-west-1")
     }
     assert states == {"us-east-1": "disabled", "us-west-2": "available", "eu-west-1": "available"}
@@ -225,6 +225,6 @@ def test_what_runs_again_and_what_does_not(bench: Any) -> None:
     declare(bench, f"{kept}, triggers=['patched']".replace(ARN, other))
     assert "1 replaced" in bench.well("up")
     assert (bench.image_state(other), bench.image_state()) == ("DISABLED", "AVAILABLE")
-    (ami,) = bench.client("ec2", "us-east-1").describe_images(Owners=["self"])["Images"]
+    (ami,) = bench.client("ec2", "us-east-1").describe_images(Owners=["self"], IncludeDisabled=True)["Images"]
     assert ami["State"] == "available"
     assert (len(bench.executions(other)), len(bench.executions())) == (1, 3)

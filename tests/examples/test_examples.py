@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from workspace import ROOT
+
+from tools.workspace import ROOT
 
 FOLDERS = sorted(path.parent for path in (ROOT / "examples").glob("*/__main__.py"))
 

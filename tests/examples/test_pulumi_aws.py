@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from pulumi_imagebuilder import rules
-from workspace import ROOT
+
+from tools.workspace import ROOT
 
 PROGRAM = ROOT / "examples" / "pulumi-aws" / "__main__.py"
 IMAGE = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"

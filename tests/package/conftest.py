@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from workspace import ROOT
+
+from tools.workspace import ROOT
 
 FROM_INDEX = "--from-index"
 

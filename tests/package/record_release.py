@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 from imagebuilder_emulator.emulator import Emulator
 from pulumi_imagebuilder import __version__
-from workspace import ROOT, Workspace
+
+from tools.workspace import ROOT, Workspace
 
 RELEASES = ROOT / "tests" / "package" / "releases"
 SEED = {

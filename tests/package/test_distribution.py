@@ -16,7 +16,8 @@ import pulumi_imagebuilder
 import pytest
 import yaml
 from imagebuilder_emulator.emulator import Emulator
-from workspace import ROOT, Workspace
+
+from tools.workspace import ROOT, Workspace
 
 IMAGE = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"
 ROLE = "arn:aws:iam::123456789012:role/ImageLifecycle"

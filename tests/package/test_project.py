@@ -8,7 +8,8 @@ import subprocess
 import sys
 
 import yaml
-from workspace import ROOT
+
+from tools.workspace import ROOT
 
 
 def test_every_fragment_is_in_the_changelog() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from imagebuilder_emulator.emulator import Emulator
-from workspace import ROOT, Workspace
+
+from tools.workspace import ROOT, Workspace
 
 RELEASES = sorted(path.parent for path in (ROOT / "tests" / "package" / "releases").glob("*/stack.json"))
 IMAGE = "arn:aws:imagebuilder:us-east-1:123456789012:image"

@@ -1,222 +1,398 @@
 """Carry out a declared change exactly once: start it, or find the execution that was started for it before.
 
-The service remembers client tokens, so asking again with the same token starts nothing new. What the answer claims is
-believed only where the execution or the image shows it; otherwise the next token in the line is used.
+The service remembers client tokens, so a start with the same token starts nothing new. What its answer claims is
+believed only if the execution or the image shows it; otherwise the next token candidate is used::
+
+    look for what stands ──► found ──────────────────────────┐
+          │ nothing                                          │
+          ▼                                                  ▼
+    start with a token ──► answered ──► await its end ──► verify ──► Outcome
+          │        ▲                        │ ended badly,   │ not confirmed by the image
+          │        │                        │ and is ours    │
+    image in use:  └──── next candidate ◄───┼────────────────┘
+    resolve the conflict,                   ▼
+    then start again                  ExecutionFailed
+
+A process can die at any arrow: the next run comes to the same execution by the same token, or by what stands.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import enum
+import re
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
+from typing import Final, Literal
 
-from ..errors import ExecutionFailed, ImageNotFound, NotCarriedOut, ServiceRefused, describe_failed_resources
-from . import tokens
+from ..errors import ExecutionFailed, InUse, NotVerified, ResourceNotFound, ServiceError, describe_failed_resources
+from .adoption import (
+    Answer,
+    find_adoptable_execution,
+    find_earlier_deletion,
+    find_execution_with_another_role,
+    is_schedule,
+    was_moved_since,
+)
 from .change import Change
-from .client import ImageClient, Look
-from .evidence import Answer, deleted_before, moved_since, standing, started_with_another_role
-from .records import Execution, Image, Outcome
-from .rhythm import poll_delay
-from .statuses import EXECUTION_ENDED_BADLY, EXECUTION_SUCCEEDED
-from .waiting import cancel_and_wait, wait_until_ended
+from .client import ExecutionUnknown, ImageClient
+from .entities import (
+    EXECUTION_SUCCEEDED,
+    EXECUTION_UNSUCCESSFUL,
+    IMAGE_UNSTABLE,
+    Execution,
+    ExecutionSnapshot,
+    Image,
+    Outcome,
+)
+from .polling import CONSISTENCY_WINDOW, cancel_and_wait, poll_delay, wait_until_ended
 
-_READ_AGAIN_AFTER = (0.5, 1.0, 2.0)
-"""Seconds between looks at an image that does not show an immediate change yet: a read may lag behind the write."""
+BeforeStart = Callable[[Change, ImageClient], Awaitable[None]]
+"""Called immediately before an execution may be started, and never where one may be adopted; raises to refuse."""
 
-_MOST_TOKENS, _MOST_UNSEEN = 500, 25
-"""How far along the line of tokens is asked: each one before the last stands for an earlier life of the resource. How
-often that is an immediate change of which the image shows nothing: each costs seconds."""
+_ROLE_PROPAGATION = 120.0
+"""Seconds that a role made moments ago may be refused for."""
+
+_LAG = 3.5
+"""Seconds that an image is read again for while it does not show a change that has been carried out."""
+
+MAX_CANDIDATES = 500
+"""Give up after this many tokens: each replayed token is an earlier change of the same resource."""
+
+MAX_UNVERIFIED = 25
+"""Give up after this many immediate changes of which the image shows nothing: each costs seconds."""
 
 
-async def apply(change: Change, client: ImageClient) -> Outcome:
-    """Carry out a change, or take over the execution that was started for it before, and wait as declared.
+class _Verdict(enum.Enum):
+    NEXT_CANDIDATE = enum.auto()
 
-    A change that is scheduled for a time that has passed, and that the service does not know, is carried out at once.
+
+_NEXT_CANDIDATE: Final = _Verdict.NEXT_CANDIDATE
+"""The answer does not hold for this change any more: use the next token."""
+
+_NextCandidate = Literal[_Verdict.NEXT_CANDIDATE]
+
+
+async def apply(change: Change, client: ImageClient, before_start: BeforeStart | None = None) -> Outcome:
+    """Carry out a change, or adopt the execution that was started for it before, and wait as declared.
+
+    A change that is scheduled for a time that has passed, and that the service does not know, is carried out now.
 
     Args:
         change: what is declared.
         client: the image's client.
+        before_start: called before the first start. Default: nothing is.
 
     Raises:
         ExecutionFailed: the execution failed, or was cancelled while it was waited for.
-        NotCarriedOut: the service answers that the change was made, and the image does not show it.
-        ServiceRefused: the service refused the request.
+        NotVerified: the service answers that the change was made, and the image does not show it.
+        ServiceError: the service refused the request.
         asyncio.CancelledError: the caller's time limit; ``client.progress`` holds how far it came.
     """
-    listed = await client.executions_before()
-    before = {execution.id: execution for execution in listed}
-    schedule = before.get(change.own_schedule or "")
-    if schedule and schedule.unfinished:
-        # Before anything is started: a service that lets another start beside it would still carry it out one day.
-        await _make_way(change, client, [schedule])
-    line = tokens.line(
-        change.resource_arn,
-        change.request,
-        triggers=change.triggers,
-        given=change.client_token,
-        follows=change.follows,
-    )
-    found = await standing(change, client, listed)
-    unseen = 0
-    for token in islice(line, _MOST_TOKENS):
-        try:
-            answer = found or await _start(change, client, token)
-        except ImageNotFound:
-            deleted = await deleted_before(change, client, token, before)
-            if deleted is None:
+    return await _Application(change, client, before_start).run()
+
+
+class _Application:
+    """One change on its way; what it needs to know on the way is read once."""
+
+    def __init__(self, change: Change, client: ImageClient, before_start: BeforeStart | None) -> None:
+        self._change = change
+        self._client = client
+        self._before_start = before_start
+        self._listed: Sequence[Execution] | None = None
+        """The executions as just listed; None when they have to be listed again."""
+        self._before: dict[str, Execution] = {}
+        """The image's executions that there were before this run started one: these may have ended long ago."""
+
+    async def run(self) -> Outcome:
+        change, client = self._change, self._client
+        # The image names its last execution, but a schedule of our own must be found whatever the image shows.
+        listed = await (client.executions() if change.own_schedule else client.executions_before())
+        self._listed = listed
+        self._before = {execution.id: execution for execution in listed}
+        schedule = self._before.get(change.own_schedule or "")
+        if schedule and schedule.unfinished:
+            # Before anything is started: an immediate change passes a schedule, which would still come true one day.
+            await self._resolve_conflict(schedule.id)
+            self._listed = None
+        adoptable = await find_adoptable_execution(change, client, listed)
+        unverified = 0
+        for token in islice(change.token_candidates(), MAX_CANDIDATES):
+            try:
+                answer = adoptable or await self._start(token)
+            except ResourceNotFound:
+                deleted = await find_earlier_deletion(change, client, token, self._before)
+                if deleted is None:
+                    raise
+                return deleted
+            except ServiceError as error:
+                if error.code == "InvalidRequestException" and change.is_overdue(client.now):
+                    return await apply(change.without_schedule(), client, self._before_start)
                 raise
-            return deleted
-        except ServiceRefused as error:
-            if error.code == "InvalidRequestException" and change.overdue:
-                return await apply(change.at_once(), client)
-            raise
-        found = None
-        if answer is None or _is_of_an_earlier_life(answer, change, before):
-            continue
-        outcome = await _settle(change, client, token, answer, before)
-        if outcome is not None:
-            return outcome
-        client.progress.execution_id = None
-        unseen += answer.execution_id is None
-        if unseen == _MOST_UNSEEN:
-            break
-    raise NotCarriedOut(
-        f"{client.progress.asked}: the service answers that it was done, but the image does not show it; "
-        f"look at what else changes this image, then run {client.progress.command} again"
-    )
+            adoptable = None
+            if answer is None or self._is_superseded(answer):
+                continue
+            result = await self._await_and_verify(token, answer)
+            if result is not _NEXT_CANDIDATE:
+                client.progress.update(result)
+                return result
+            client.progress.execution_id = None
+            unverified += answer.execution_id is None
+            if unverified == MAX_UNVERIFIED:
+                break
+        raise NotVerified(
+            "the service answers that it was done, but the image does not show it",
+            action=client.progress.action,
+            next_step=f"look for what else changes this image, then run {client.progress.command} again",
+        )
 
+    # --- start -----------------------------------------------------------------------------------------------------
 
-def _is_of_an_earlier_life(answer: Answer, change: Change, before: Mapping[str, Execution]) -> bool:
-    """Whether an answer names the execution of the change before this one, or one from before that."""
-    execution, superseded = before.get(answer.execution_id or ""), before.get(change.superseded or "")
-    if answer.execution_id is not None and answer.execution_id == change.superseded:
-        return True
-    return execution is not None and superseded is not None and superseded.came_after(execution) is True
-
-
-async def _start(change: Change, client: ImageClient, token: str) -> Answer | None:
-    """Ask until the image is free; None when the token was used before and cannot tell for what."""
-    waited = 0.0
-    while True:
-        try:
-            return Answer(await client.start(change.request, token))
-        except ServiceRefused as error:
-            if error.code == "ResourceInUseException":
-                in_the_way = [execution for execution in await client.executions() if execution.unfinished]
-                if in_the_way:
-                    await _make_way(change, client, in_the_way)
-                    found = await standing(change, client, await client.executions())
-                    if found:
-                        return found
-                else:
-                    # It has just ended, or is not listed yet.
-                    client.progress.note = "the image is in use, and none of its executions is under way"
+    async def _start(self, token: str) -> Answer | None:
+        """Start the change until the image is free for it; None when the token was used before and answers nothing."""
+        change, client = self._change, self._client
+        loop = asyncio.get_running_loop()
+        began = refused_since = loop.time()
+        refused_for_role = False
+        while True:
+            await self._check_before_start()
+            try:
+                execution_id = await client.start(change.request, token)
+            except ServiceError as error:
+                if error.code == "ResourceInUseException":
+                    adoptable = await self._wait_until_free(error, loop.time() - began)
+                    if adoptable:
+                        return adoptable
+                elif error.code == "IdempotentParameterMismatchException" and token != change.client_token:
+                    return await find_execution_with_another_role(change, client)
+                elif _concerns_role(error) and "executionRole" in change.request:
+                    refused_since = refused_since if refused_for_role else loop.time()
+                    refused_for_role = True
+                    waited = loop.time() - refused_since
+                    if waited > _ROLE_PROPAGATION:
+                        raise
+                    client.progress.note = f"the execution role cannot be used yet: {error.reason}"
                     await asyncio.sleep(poll_delay(waited))
-                    waited += poll_delay(waited)
-            elif error.code == "IdempotentParameterMismatchException" and token != change.client_token:
-                return await started_with_another_role(change, client)
+                elif change.awaits_build and error.code == "InvalidRequestException" and await self._is_built_again():
+                    await wait_until_built(client)
+                else:
+                    raise
             else:
+                return Answer(execution_id)
+
+    async def _check_before_start(self) -> None:
+        """Call the hook, unless an execution is under way: then a start adopts it or is refused, and starts nothing."""
+        if self._before_start is None or await self._is_under_way():
+            return
+        try:
+            await self._before_start(self._change, self._client)
+        except InUse:
+            # A run that was killed a moment ago may have started an execution that is not listed yet.
+            await asyncio.sleep(_LAG)
+            if not await self._is_under_way():
                 raise
 
+    async def _is_under_way(self) -> bool:
+        listed, self._listed = self._listed, None
+        if listed is None:
+            listed = await self._client.executions()
+        return any(execution.unfinished for execution in listed)
 
-async def _make_way(change: Change, client: ImageClient, in_the_way: Sequence[Execution]) -> None:
-    """Wait until what has the image in use has ended; the resource's own schedule is cancelled."""
-    for execution in in_the_way:
-        client.progress.in_the_way = execution.id
-        if execution.status == "PENDING" and (
-            execution.id == change.own_schedule
-            or (change.cancels_schedules and (await client.find_image()).deprecation_is_ahead)
-        ):
-            await cancel_and_wait(client, execution.id)
+    async def _is_built_again(self) -> bool:
+        """Return whether the image is being built: a failed one can be retried at any time, under the same ARN."""
+        return (await self._client.find_image(again=True)).state in IMAGE_UNSTABLE
+
+    # --- conflicts -------------------------------------------------------------------------------------------------
+
+    async def _wait_until_free(self, refusal: ServiceError, waited: float) -> Answer | None:
+        """Wait until what has the image in use has ended; return an execution that has done this change meanwhile."""
+        change, client = self._change, self._client
+        listed = await client.executions()
+        blocking = [execution for execution in listed if execution.unfinished]
+        same = await find_adoptable_execution(change, client, blocking)
+        if same:
+            return same
+        # A lifecycle policy's execution need not be listed for the image, but the refusal names it.
+        named = re.findall(r"\blce-[0-9a-f-]{36}\b", refusal.reason)
+        ids = [execution.id for execution in blocking] or [each for each in named if each not in self._before]
+        if not ids:
+            # It has just ended, or is not listed yet.
+            client.progress.note = "the image is in use, and none of its executions is under way"
+            await asyncio.sleep(poll_delay(waited))
+            return None
+        for execution_id in ids:
+            try:
+                await self._resolve_conflict(execution_id)
+            except ExecutionUnknown:
+                client.progress.blocking_execution = None
+                await asyncio.sleep(poll_delay(waited))
+        return await find_adoptable_execution(change, client, await client.executions())
+
+    async def _resolve_conflict(self, execution_id: str) -> None:
+        """Wait until an execution that has the image in use has ended; a schedule that is to give way is cancelled."""
+        client = self._client
+        client.progress.blocking_execution = execution_id
+        if await self._gives_way(execution_id):
+            await cancel_and_wait(client, execution_id)
         else:
-            await wait_until_ended(client, execution.id)
-        client.progress.in_the_way = None
+            await wait_until_ended(client, execution_id)
+        client.progress.blocking_execution = None
 
+    async def _gives_way(self, execution_id: str) -> bool:
+        """Return whether an execution is a schedule that this change replaces: its own, or any for a clean-up."""
+        change, client = self._change, self._client
+        if execution_id == change.own_schedule:
+            snapshot = await client.snapshot(execution_id)
+            return not snapshot.resources and not snapshot.next_token
+        if not change.cancels_schedules:
+            return False
+        listed = {execution.id: execution for execution in await client.executions()}
+        return execution_id in listed and await is_schedule(client, listed[execution_id])
 
-async def _settle(
-    change: Change, client: ImageClient, token: str, answer: Answer, before: Mapping[str, Execution]
-) -> Outcome | None:
-    """Wait for what an answer named and believe it if it is borne out; None when the next token has to be used.
+    # --- await and verify ------------------------------------------------------------------------------------------
 
-    Args:
-        change: what is declared.
-        client: the image's client.
-        token: the token that was answered.
-        answer: what the answer named.
-        before: the executions that were there before this run asked: these may have ended long ago.
-    """
-    execution_id = answer.execution_id
-    if execution_id is None:
-        image = await _image_after_immediate_change(change, client)
-        if image is None:
-            return None
-        client.progress.saw(image.state, [], more=False)
-        return Outcome(token, image)
+    def _is_superseded(self, answer: Answer) -> bool:
+        """Return whether an answer names the execution of the change before this one, or an older one."""
+        superseded = self._change.superseded
+        if answer.execution_id is None or superseded is None:
+            return False
+        execution, previous = self._before.get(answer.execution_id), self._before.get(superseded)
+        return answer.execution_id == superseded or (
+            execution is not None and previous is not None and previous.came_after(execution) is True
+        )
 
-    client.progress.execution_id = execution_id
-    look = None
-    if execution_id in before:
-        look = await client.look(execution_id)
-        client.progress.saw(look.status, look.resources, more=look.more is not None)
-        if look.status == "CANCELLING":
-            look = await wait_until_ended(client, execution_id)
-        if look.status in EXECUTION_ENDED_BADLY:
-            return None
-        if look.status in EXECUTION_SUCCEEDED:
-            image = await client.find_image()
-            if not change.shown_by(image, execution_id) or await moved_since(change, client, execution_id, before):
+    async def _await_and_verify(self, token: str, answer: Answer) -> Outcome | _NextCandidate:
+        """Wait for what an answer named, and hold it against the execution and the image."""
+        change, client = self._change, self._client
+        execution_id = answer.execution_id
+        if execution_id is None:
+            image = await self._confirmed_image(None, keeps_record=False)
+            return _NEXT_CANDIDATE if image is None else Outcome(token, image)
+        client.progress.execution_id = execution_id
+        try:
+            if execution_id in self._before:
+                return await self._verify_known(token, execution_id)
+            return await self._verify_new(token, execution_id, answer)
+        except ExecutionUnknown:
+            # An execution of an earlier run that the service has forgotten: only the image can confirm it.
+            image = await client.find_image(again=True)
+            if change.is_confirmed_by(image, execution_id) and image.state == change.target:
+                return Outcome(token, image)
+            return _NEXT_CANDIDATE
+
+    async def _verify_known(self, token: str, execution_id: str) -> Outcome | _NextCandidate:
+        """Hold an execution that there was before this run against the image; wait for one that is under way."""
+        change, client = self._change, self._client
+        snapshot = await client.snapshot(execution_id)
+        client.progress.update(snapshot)
+        if snapshot.status == "CANCELLING":
+            snapshot = await wait_until_ended(client, execution_id)
+        if snapshot.status in EXECUTION_UNSUCCESSFUL:
+            return _NEXT_CANDIDATE
+        if snapshot.status not in EXECUTION_SUCCEEDED:
+            age = snapshot.seconds_since(self._before[execution_id].age)
+            return await self._verify_new(token, execution_id, Answer(execution_id), age=age, snapshot=snapshot)
+        outcome = await client.outcome(token, execution_id, snapshot=snapshot)
+        image = outcome.image
+        if not change.is_confirmed_by(image, execution_id):
+            ended = outcome.execution.ended if outcome.execution else None
+            if ended is None or snapshot.seconds_since(ended) > CONSISTENCY_WINDOW:
+                return _NEXT_CANDIDATE
+            confirmed = await self._confirmed_image(execution_id, keeps_record=True, first=image)
+            if confirmed is None:
+                return _NEXT_CANDIDATE
+            image = confirmed
+        if await was_moved_since(change, client, execution_id, self._before):
+            return _NEXT_CANDIDATE
+        return Outcome(token, image, outcome.execution, outcome.resources)
+
+    async def _verify_new(
+        self,
+        token: str,
+        execution_id: str,
+        answer: Answer,
+        *,
+        age: float = 0.0,
+        snapshot: ExecutionSnapshot | None = None,
+    ) -> Outcome | _NextCandidate:
+        """Wait for an execution that is under way, and hold its end against the image."""
+        change, client = self._change, self._client
+        if not change.is_awaited:
+            return await self._accepted(token, execution_id, snapshot)
+        snapshot = await wait_until_ended(client, execution_id, look_first=False, age=age, shared=True)
+        outcome = await client.outcome(token, execution_id, snapshot=snapshot)
+        ended_well = snapshot.status not in EXECUTION_UNSUCCESSFUL
+        if ended_well:
+            skipped = any(resource["status"] == "SKIPPED" for resource in outcome.resources)
+            image = await self._confirmed_image(execution_id, keeps_record=skipped, first=outcome.image)
+            if image is not None:
+                return Outcome(token, image, outcome.execution, outcome.resources)
+        known = execution_id in self._before
+        if not known and await client.began_before_this_run(execution_id):
+            # An execution of an earlier run that was not listed: it answers for that run.
+            return _NEXT_CANDIDATE
+        if not ended_well:
+            raise self._failure(outcome)
+        return outcome if answer.certain else _NEXT_CANDIDATE
+
+    async def _accepted(self, token: str, execution_id: str, snapshot: ExecutionSnapshot | None) -> Outcome:
+        """Return an execution that is not waited for, once it can be read."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while True:
+            try:
+                return await self._client.outcome(token, execution_id, snapshot=snapshot)
+            except ExecutionUnknown as error:
+                waited = loop.time() - began
+                if waited > CONSISTENCY_WINDOW:
+                    raise
+                self._client.progress.note = f"lifecycle execution {execution_id} cannot be read yet: {error.reason}"
+                await asyncio.sleep(poll_delay(waited))
+
+    async def _confirmed_image(
+        self, execution_id: str | None, *, keeps_record: bool, first: Image | None = None
+    ) -> Image | None:
+        """Return the image once it confirms the change; None if it does not, while reads may lag behind the write."""
+        change, client = self._change, self._client
+        delay, waited = 0.5, 0.0
+        image = first or await client.find_image()
+        while not change.is_confirmed_by(image, execution_id, keeps_record=keeps_record):
+            if waited >= _LAG:
                 return None
-            return await _outcome(client, token, execution_id, look, image)
-    if not change.awaited:
-        return await _outcome(client, token, execution_id, look)
-    age = look.seconds_since(before[execution_id].age) if look else 0.0
-    look = await wait_until_ended(client, execution_id, look_first=False, age=age, rhythm=client.rhythm)
-    outcome = await _outcome(client, token, execution_id, look)
-    if look.status not in EXECUTION_ENDED_BADLY and change.shown_by(outcome.image, execution_id):
-        return outcome
-    if execution_id not in before and await client.began_before_this_run(execution_id):
-        return None
-    if look.status in EXECUTION_ENDED_BADLY:
-        raise _failure(client, outcome)
-    return outcome if answer.certain else None
+            client.progress.note = f"the image is still {image.state}"
+            await asyncio.sleep(delay)
+            waited, delay = waited + delay, 2 * delay
+            image = await client.find_image(again=True)
+        return image
+
+    def _failure(self, outcome: Outcome) -> ExecutionFailed:
+        """Return an error that says how the execution ended and why, and which resources failed."""
+        execution, progress = outcome.execution, self._client.progress
+        assert execution is not None
+        reason = execution.reason or "the service gave no reason"
+        failed = describe_failed_resources(outcome.resources)
+        return ExecutionFailed(
+            f"lifecycle execution {execution.id} ended as {execution.status}: {reason}"
+            + (f"; failed: {failed}" if failed else ""),
+            action=progress.action,
+            next_step=f"fix the cause and run {progress.command} again to start a new execution",
+        )
 
 
-async def _image_after_immediate_change(change: Change, client: ImageClient) -> Image | None:
-    for delay in (0.0, *_READ_AGAIN_AFTER):
-        await asyncio.sleep(delay)
-        image = await client.find_image()
-        if change.shown_by(image, None):
-            return image
-    return None
+async def wait_until_built(client: ImageClient) -> Image:
+    """Return the image once it is not being built any more: before, the service refuses to change its state."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    image = await client.find_image()
+    while image.state in IMAGE_UNSTABLE:
+        client.progress.build_status = image.state
+        await asyncio.sleep(poll_delay(loop.time() - began))
+        image = await client.find_image(again=True)
+    client.progress.build_status = None
+    return image
 
 
-async def _outcome(
-    client: ImageClient, token: str, execution_id: str, look: Look | None, image: Image | None = None
-) -> Outcome:
-    look = look or await client.look(execution_id)
-    client.progress.saw(look.status, look.resources, more=look.more is not None)
-    execution = await client.execution(execution_id, look)
-    return Outcome(
-        client_token=token,
-        # After the execution: a record of one that ended well must not hold the state before it.
-        image=image or await client.find_image(),
-        execution=execution,
-        resources=await client.resources(execution_id, look),
-        more=look.more is not None and look.status not in EXECUTION_ENDED_BADLY,
-    )
-
-
-def _failure(client: ImageClient, outcome: Outcome) -> ExecutionFailed:
-    """In one line: what was asked, how its execution ended and why, which resources failed, what to do next."""
-    execution = outcome.execution
-    assert execution is not None
-    failed = describe_failed_resources(outcome.resources)
-    reason = execution.reason or "the service gave no reason"
-    told = f"lifecycle execution {execution.id} ended as {execution.status}: {reason}"
-    if failed:
-        told += f"; failed: {failed}"
-    return ExecutionFailed(
-        f"{client.progress.asked}: {told}; mend the cause and run {client.progress.command} again, "
-        "which starts a new one",
-        told,
+def _concerns_role(error: ServiceError) -> bool:
+    return error.code == "InvalidParameterValueException" or (
+        error.code == "InvalidRequestException" and re.search(r"\brole|executionRole", error.reason, re.I) is not None
     )

@@ -1,14 +1,18 @@
-"""A declared change: what is asked of the service for one image, and what is known of the change before it."""
+"""A declared change of one image, and the client tokens that the service knows it by."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
-from .records import Image
-from .statuses import IMAGE_GONE
+from .entities import IMAGE_GONE, Image
+
+_MAX_TOKEN = 36
+"""Characters of a token: the limit of older models and of other partitions."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +24,12 @@ class Change:
         request: parameters of ``StartResourceStateUpdate`` other than the ARN and the token.
         triggers: the values whose change runs the update again.
         client_token: the user's own token, if there is one.
-        follows: the token of the change before this one, as the record has it; None for the first.
+        follows: the token of the change before this one, as the state has it; None for the first.
         superseded: the execution of the change before this one: it never answers for this one.
         own_schedule: the scheduled execution of the change before this one, cancelled first if it is still pending.
-        cancels_schedules: whether any scheduled execution that is in the way is cancelled.
-        came_true: whether this change's own schedule is known to have come true before.
+        cancels_schedules: whether any scheduled execution that has the image in use is cancelled.
+        awaits_build: whether an image that is being built is waited for.
+        schedule_elapsed: whether this change's own schedule is known to have come true before.
         wait: whether to wait until the execution has ended. A scheduled one is never waited for.
     """
 
@@ -36,7 +41,8 @@ class Change:
     superseded: str | None = None
     own_schedule: str | None = None
     cancels_schedules: bool = False
-    came_true: bool = False
+    awaits_build: bool = False
+    schedule_elapsed: bool = False
     wait: bool = True
 
     @property
@@ -46,30 +52,69 @@ class Change:
         return status
 
     @property
-    def awaited(self) -> bool:
-        """Whether it is done only once its execution has ended."""
-        return self.wait and "updateAt" not in self.request
+    def update_at(self) -> datetime | None:
+        """When it is to take effect; None for now."""
+        at: datetime | None = self.request.get("updateAt")
+        return at
 
     @property
-    def first(self) -> bool:
-        """Whether the record knows of no change before it, nor does the user's own token tell this one from others."""
+    def is_awaited(self) -> bool:
+        """Whether it is done only once its execution has ended."""
+        return self.wait and self.update_at is None
+
+    @property
+    def is_first(self) -> bool:
+        """Whether the state has no change before it, nor a token of the user's own distinguishes it from others."""
         return self.follows is None and self.superseded is None and self.client_token is None
 
-    @property
-    def overdue(self) -> bool:
-        """Whether it is scheduled for a time that has passed."""
-        at = self.request.get("updateAt")
-        return at is not None and (self.came_true or at <= datetime.now(timezone.utc))
+    def is_overdue(self, now: datetime) -> bool:
+        """Return whether it is scheduled for a time that has passed.
 
-    def at_once(self) -> Change:
-        """The same change without its schedule."""
+        Args:
+            now: the time, by the service's clock.
+        """
+        return self.update_at is not None and (self.schedule_elapsed or self.update_at <= now)
+
+    def without_schedule(self) -> Change:
+        """Return the same change, to be carried out now."""
         return replace(self, request={name: value for name, value in self.request.items() if name != "updateAt"})
 
-    def shown_by(self, image: Image, execution_id: str | None) -> bool:
-        """Whether an image as it stands bears out that this change was carried out, and nothing else since."""
+    def is_confirmed_by(self, image: Image, execution_id: str | None, *, keeps_record: bool = True) -> bool:
+        """Return whether the image's current state confirms this change, and shows nothing else since.
+
+        Args:
+            image: the image.
+            execution_id: the execution of the change; None for an immediate one.
+            keeps_record: whether a deletion may have kept the image record, because it left something out.
+        """
         if image.state == self.target:
             return True
         if self.target == IMAGE_GONE:
-            # A deletion that left something out keeps the record: then it stands while nothing came after it.
-            return execution_id is not None and image.lifecycle_execution_id == execution_id
-        return execution_id is None and "updateAt" in self.request and image.deprecation_time is not None
+            return keeps_record and execution_id is not None and image.lifecycle_execution_id == execution_id
+        return execution_id is None and self.update_at is not None and image.deprecation_time is not None
+
+    def token_candidates(self) -> Iterator[str]:
+        """Yield the tokens to try, in order and without end: always the same ones for the same declared change.
+
+        A token is a digest of what is declared and of the change it follows, so a run that was killed sends the token
+        that it sent before, and the service answers with the execution it started then. The next candidate is for
+        when that answer no longer holds: its execution failed or was cancelled, or the image was moved elsewhere.
+        A change of role alone runs nothing again, so the role is no part of it.
+        """
+        if self.client_token is not None:
+            yield self.client_token
+        declared = {name: value for name, value in self.request.items() if name != "executionRole"}
+        number = 0
+        while True:
+            yield derive_token([self.resource_arn, declared, self.triggers, self.client_token, self.follows, number])
+            number += 1
+
+
+def derive_token(parts: Any) -> str:
+    """Return a client token that is always the same for the same parts.
+
+    >>> derive_token(["cancel", "lce-1"])
+    'pulumi-daeec68f600d562a5c428820e7d69'
+    """
+    text = json.dumps(parts, sort_keys=True, default=datetime.isoformat)
+    return f"pulumi-{hashlib.sha256(text.encode()).hexdigest()}"[:_MAX_TOKEN]

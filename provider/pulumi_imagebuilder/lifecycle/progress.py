@@ -1,17 +1,23 @@
-"""What a waiting person is shown: one short line, and what has to be said when time runs out."""
+"""What a user who waits is shown: one short line, and the message when time runs out."""
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from ..durations import clock
-from .statuses import EXECUTION_ENDED_BADLY, EXECUTION_SUCCEEDED, RESOURCE_DONE
+from ..durations import format_elapsed
+from ..errors import ImageBuilderError
+from ..validation import ImageArn
+from .entities import EXECUTION_UNFINISHED, RESOURCE_DONE, ExecutionSnapshot, Outcome
 
 STARTING = "STARTING"
-"""The status as long as the service has told none."""
+"""The status as long as the service has given none."""
+
+_NOTE_LASTS = 5.0
+"""Seconds that a fleet's line shows why a call was made again."""
 
 
 @dataclass
@@ -19,26 +25,50 @@ class Progress:
     """How far one state update has come; written by the lifecycle, read by whoever shows it.
 
     Args:
-        asked: what is being done, as errors begin: ``changing arn:… to DISABLED``.
-        same_command: whether only the same command goes on with it after an error, and not any `pulumi up`.
+        action: what is being done, as errors begin: ``changing image arn:… to DISABLED``.
+        same_command: whether only the same command continues it after an error, and not any `pulumi up`.
         now: a monotonic clock, in seconds.
+        fleet: the progress of the fleet that the image belongs to. Default: of none.
+
+    Attributes:
+        status: the execution's status.
+        execution_id: the execution that is waited for, or was.
+        blocking_execution: the execution that has the image in use.
+        build_status: the image's state while it is being built and waited for.
+        note: why a call is made again, or what is waited for.
     """
 
-    asked: str
+    action: str
     same_command: bool = False
     now: Callable[[], float] = time.monotonic
+    fleet: FleetProgress | None = None
     status: str = STARTING
     execution_id: str | None = None
-    in_the_way: str | None = None
-    unsettled: str | None = None
-    note: str | None = None
+    blocking_execution: str | None = None
+    build_status: str | None = None
+    _note: str | None = None
     _resources: tuple[int, int, bool] = (0, 0, False)
     _began: float = field(init=False)
-    _told: tuple[object, ...] = ()
-    _tell_again: float = 0
+    _shown: tuple[object, ...] = ()
+    _show_again: float = 0
 
     def __post_init__(self) -> None:
         self._began = self.now()
+
+    @property
+    def note(self) -> str | None:
+        """Why a call is made again, or what is waited for; a fleet shows it too."""
+        return self._note
+
+    @note.setter
+    def note(self, text: str | None) -> None:
+        self._note = text
+        if self.fleet and text:
+            self.fleet.note = text
+
+    def retrying(self, why: str) -> None:
+        """Take in that a call is made again, and why."""
+        self.note = why
 
     @property
     def elapsed(self) -> float:
@@ -47,69 +77,181 @@ class Progress:
 
     @property
     def command(self) -> str:
-        """What a person is told to run again."""
+        """The command that a user is to run again."""
         return "the same command" if self.same_command else "`pulumi up`"
 
     @property
     def next_run(self) -> str:
-        """What goes on with it after an error."""
+        """The run that continues after an error."""
         return self.command if self.same_command else f"the next {self.command}"
 
-    def saw(self, status: str, resources: Sequence[dict[str, Any]], *, more: bool) -> None:
-        """Take in what a poll showed; ``more`` when the execution has more resources than were read."""
-        done = sum(resource["status"] in RESOURCE_DONE for resource in resources)
-        self.status, self.note, self._resources = status, None, (done, len(resources), more)
+    @property
+    def execution_continues(self) -> bool:
+        """Whether an execution of this update was under way when it was last looked at."""
+        return self.execution_id is not None and self.status in EXECUTION_UNFINISHED | {STARTING}
 
-    def retrying(self, why: str) -> None:
-        """Take in that a call is made again, and why."""
-        self.note = why
+    def update(self, seen: ExecutionSnapshot | Outcome) -> None:
+        """Take in a snapshot of the execution, or how the update ended."""
+        more = False
+        if isinstance(seen, ExecutionSnapshot):
+            self.status, more = seen.status, seen.next_token is not None
+        else:
+            self.status = seen.execution.status if seen.execution else seen.image.state
+        done = sum(resource["status"] in RESOURCE_DONE for resource in seen.resources)
+        self._note, self._resources = None, (done, len(seen.resources), more)
 
     def text(self) -> str:
-        """The line: ``IN_PROGRESS 42s, 3 of 7 resources``."""
+        """Return the line: ``IN_PROGRESS 42s, 3 of 7 resources``."""
         done, total, more = self._resources
         counted = f", {done} of {total}{'+' if more else ''} resources" if total else ""
-        noted = f" ({self.note})" if self.note else ""
-        waiting = f"waiting for {self.in_the_way} of the same image to end: " if self.in_the_way else ""
-        if self.unsettled:
-            return f"waiting for the image to be built: {self.unsettled} {clock(self.elapsed)}{noted}"
-        return f"{waiting}{self.status} {clock(self.elapsed)}{counted}{noted}"
+        note = f" ({self.note})" if self.note else ""
+        waiting = f"waiting for {self.blocking_execution} of the same image to end: " if self.blocking_execution else ""
+        if self.build_status:
+            return f"waiting for the image to be built: {self.build_status} {format_elapsed(self.elapsed)}{note}"
+        return f"{waiting}{self.status} {format_elapsed(self.elapsed)}{counted}{note}"
 
-    def state(self) -> tuple[object, ...]:
-        """What is new when it changes."""
-        return (self.status, self.note, self.in_the_way, self.unsettled, self._resources)
+    def _content(self) -> tuple[object, ...]:
+        """Return what makes a new line when it changes."""
+        return (self.status, self.note, self.blocking_execution, self.build_status, self._resources)
 
     def news(self) -> str | None:
-        """The line if it is worth a line in a log: something is new, or half as much time again has passed.
+        """Return the line if it is worth a line in a log: something is new, or half as much time again has passed.
 
         So the first minute of a wait has some ten lines in a log, and each minute after it has one.
         """
-        shown = self.state()
-        if shown == self._told and self.elapsed < self._tell_again:
+        content = self._content()
+        if content == self._shown and self.elapsed < self._show_again:
             return None
-        self._told, self._tell_again = shown, min(1.5 * self.elapsed, self.elapsed + 60)
+        self._shown, self._show_again = content, min(1.5 * self.elapsed, self.elapsed + 60)
         return self.text()
 
-    def out_of_time(self, limit: float) -> str:
-        """What to say when the time limit, in seconds, has run out: what goes on, and what the next run will do."""
-        told = f"{self.asked}: the time limit of {clock(limit)} ran out"
+    def describe_time_out(self, limit: float) -> tuple[str, str]:
+        """Return what happened and what to do, when the time limit, in seconds, has run out."""
+        ran_out = f"the time limit of {format_elapsed(limit)} ran out"
         longer = "or give it longer with custom_timeouts"
-        if self.unsettled:
+        if self.build_status:
             return (
-                f"{told} while the image was still {self.unsettled}: "
-                f"run {self.command} again once it is built, {longer}"
+                f"{ran_out} while the image was still {self.build_status}",
+                f"run {self.command} again once it is built, {longer}",
             )
-        if self.in_the_way:
-            return f"{told} while waiting for lifecycle execution {self.in_the_way}, which has the image in use: " + (
-                f"run {self.command} again once it has ended, {longer}"
-            )
-        if self.execution_id and self.status in EXECUTION_SUCCEEDED | EXECUTION_ENDED_BADLY:
+        if self.blocking_execution:
             return (
-                f"{told} while it was read how lifecycle execution {self.execution_id} ended, which was as "
-                f"{self.status}: {self.next_run} goes on from here"
+                f"{ran_out} while waiting for lifecycle execution {self.blocking_execution}, "
+                "which has the image in use",
+                f"run {self.command} again once it has ended, {longer}",
+            )
+        if self.execution_id and not self.execution_continues:
+            return (
+                f"{ran_out} while reading how lifecycle execution {self.execution_id} ended, which was as "
+                f"{self.status}",
+                f"{self.next_run} continues from here",
             )
         if self.execution_id:
-            return f"{told} while lifecycle execution {self.execution_id} was {self.status}: it goes on, and " + (
-                f"{self.next_run} goes on waiting for it; {longer}"
+            return (
+                f"{ran_out} while lifecycle execution {self.execution_id} was {self.status}",
+                f"it continues, and {self.next_run} continues to wait for it; {longer}",
             )
         last = f" ({self.note})" if self.note else ""
-        return f"{told} before the service answered{last}: {self.next_run} goes on from here"
+        return f"{ran_out} before the service answered{last}", f"{self.next_run} continues from here"
+
+
+class FleetProgress(Progress):
+    """How far a fleet has come: ``143 of 200 done, 2 failed, 55 in progress, 48s``.
+
+    Attributes:
+        total: how many images there are.
+        done: how many of them are done.
+        ended: how many more have no execution under way any more; only their state is still to be read.
+        failures: why images failed, by ARN.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.total = self.done = self.ended = 0
+        self.failures: dict[str, ImageBuilderError] = {}
+        self._noted_at = 0.0
+
+    @property
+    def note(self) -> str | None:
+        """Why a call for one of the images was made again, for some seconds."""
+        return self._note if self.elapsed - self._noted_at < _NOTE_LASTS else None
+
+    @note.setter
+    def note(self, text: str | None) -> None:
+        self._note, self._noted_at = text, self.elapsed
+
+    @property
+    def counts(self) -> str:
+        """The counts alone."""
+        failed = f", {len(self.failures)} failed" if self.failures else ""
+        done = self.done + self.ended
+        left = self.total - done - len(self.failures)
+        return f"{done} of {self.total} done{failed}{f', {left} in progress' if left else ''}"
+
+    def text(self) -> str:
+        """Return the line."""
+        note = f" ({self.note})" if self.note else ""
+        return f"{self.counts}, {format_elapsed(self.elapsed)}{note}"
+
+    def _content(self) -> tuple[object, ...]:
+        return (self.done + self.ended, len(self.failures))
+
+    def describe_time_out(self, limit: float) -> tuple[str, str]:
+        """Return what happened and what to do, when the time limit, in seconds, has run out."""
+        failed = f"; {group_failures(self.failures)}" if self.failures else ""
+        return (
+            f"the time limit of {format_elapsed(limit)} ran out with {self.counts}{failed}",
+            f"what is in progress continues, and {self.next_run} continues from here; "
+            "or give it longer with custom_timeouts",
+        )
+
+
+_IMAGE_SPECIFIC = (
+    (re.compile(r" \(request id [^)]*\)"), ""),
+    (re.compile(r"\blce-[0-9a-fA-F-]{36}\b"), "lce-…"),
+    (re.compile(r"\b(ami|snap)-[0-9a-f]+\b"), r"\1-…"),
+)
+"""What differs from image to image in reasons that are the same."""
+
+
+def group_failures(failures: Mapping[str, ImageBuilderError]) -> str:
+    """Say why images failed, the commonest reason first: ``12 images: AccessDenied: …: web/1.0.0/1, …``.
+
+    Args:
+        failures: by the image's ARN.
+    """
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for arn, error in failures.items():
+        groups[_common_reason(arn, error.reason)].append(arn)
+    parts = []
+    for reason, arns in sorted(groups.items(), key=lambda group: -len(group[1])):
+        if len(arns) == 1:
+            parts.append(f"image {arns[0]}: {failures[arns[0]].reason}")
+        else:
+            parts.append(f"{len(arns)} images: {reason}: {name_images(arns)}")
+    return "; ".join(parts)
+
+
+def name_images(arns: Iterable[str]) -> str:
+    """Name images by name, version and build, with what they have in common written once.
+
+    >>> stem = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0"
+    >>> name_images([f"{stem}/1", f"{stem}/2"])
+    'web/1.0.0/1, web/1.0.0/2 (arn:aws:imagebuilder:us-east-1:123456789012:image/…)'
+    """
+    groups: defaultdict[str, list[ImageArn]] = defaultdict(list)
+    for arn in map(ImageArn.parse, arns):
+        groups[str(arn).partition("/")[0]].append(arn)
+    parts = []
+    for stem, found in groups.items():
+        ordered = sorted(found, key=lambda arn: (arn.name, [*map(int, arn.version.split("."))], int(arn.build)))
+        parts.append(f"{', '.join(f'{arn.name}/{arn.version}/{arn.build}' for arn in ordered)} ({stem}/…)")
+    return ", ".join(parts)
+
+
+def _common_reason(arn: str, reason: str) -> str:
+    """Return a reason without what is specific to the image."""
+    reason = reason.replace(arn, "the image")
+    for pattern, replacement in _IMAGE_SPECIFIC:
+        reason = pattern.sub(replacement, reason)
+    return reason

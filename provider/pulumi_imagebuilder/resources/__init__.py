@@ -1,10 +1,16 @@
-"""What users declare: the resource classes and their Args. Nothing here knows AWS or makes a call."""
+"""What users declare: resources, their Args, and functions that list images. Nothing here knows AWS."""
 
 from .args import AmiExclusionRulesArgs, ExclusionRulesArgs, IncludeResourcesArgs, LastLaunchedArgs
-from .build_versions import ImageBuildVersion, get_image_build_versions, get_image_build_versions_output
 from .cleanup import ImageCleanup
-from .fleet import FleetStateUpdate
-from .state_update import ResourceStateUpdate
+from .listings import (
+    ImageBuildVersion,
+    ImageReferences,
+    get_image_build_versions,
+    get_image_build_versions_output,
+    get_image_references,
+    get_image_references_output,
+)
+from .state_update import FleetStateUpdate, ResourceStateUpdate
 
 __all__ = [
     "AmiExclusionRulesArgs",
@@ -12,9 +18,12 @@ __all__ = [
     "FleetStateUpdate",
     "ImageBuildVersion",
     "ImageCleanup",
+    "ImageReferences",
     "IncludeResourcesArgs",
     "LastLaunchedArgs",
     "ResourceStateUpdate",
     "get_image_build_versions",
     "get_image_build_versions_output",
+    "get_image_references",
+    "get_image_references_output",
 ]

@@ -7,12 +7,15 @@ from typing import Any, Literal, TypedDict
 
 import pulumi
 
-from .given import refused_by_the_check
-
 State = Literal["AVAILABLE", "DEPRECATED", "DISABLED", "DELETED"]
 """The states that ``StartResourceStateUpdate`` can move an image build version to."""
 
 OnDestroy = Literal["retain", "cancel", "restore"]
+"""What happens to an image that leaves the program."""
+
+InUse = Literal["refuse", "wait", "warn", "ignore"]
+"""What happens where AMIs that a change takes away are still used."""
+
 TimeUnit = Literal["DAYS", "WEEKS", "MONTHS", "YEARS"]
 
 
@@ -30,7 +33,6 @@ class IncludeResourcesArgs:
     snapshots: pulumi.Input[bool] | None = pulumi.property("snapshots")
     containers: pulumi.Input[bool] | None = pulumi.property("containers")
 
-    @refused_by_the_check
     def __init__(
         self,
         *,
@@ -59,10 +61,9 @@ class LastLaunchedArgs:
     """
 
     value: pulumi.Input[int] = pulumi.property("value")
-    unit: pulumi.Input[TimeUnit] = pulumi.property("unit")
+    unit: pulumi.Input[TimeUnit | str] = pulumi.property("unit")
 
-    @refused_by_the_check
-    def __init__(self, *, value: pulumi.Input[int], unit: pulumi.Input[TimeUnit]) -> None:
+    def __init__(self, *, value: pulumi.Input[int], unit: pulumi.Input[TimeUnit | str]) -> None:
         _set(self, value=value, unit=unit)
 
 
@@ -70,7 +71,7 @@ class LastLaunchedDict(TypedDict):
     """:class:`LastLaunchedArgs` as a plain dict."""
 
     value: pulumi.Input[int]
-    unit: pulumi.Input[TimeUnit]
+    unit: pulumi.Input[TimeUnit | str]
 
 
 @pulumi.input_type
@@ -91,7 +92,6 @@ class AmiExclusionRulesArgs:
     last_launched: pulumi.Input[LastLaunchedArgs | LastLaunchedDict] | None = pulumi.property("last_launched")
     tag_map: pulumi.Input[Mapping[str, pulumi.Input[str]]] | None = pulumi.property("tag_map")
 
-    @refused_by_the_check
     def __init__(
         self,
         *,
@@ -131,7 +131,6 @@ class ExclusionRulesArgs:
 
     amis: pulumi.Input[AmiExclusionRulesArgs | AmiExclusionRulesDict] | None = pulumi.property("amis")
 
-    @refused_by_the_check
     def __init__(self, *, amis: pulumi.Input[AmiExclusionRulesArgs | AmiExclusionRulesDict] | None = None) -> None:
         _set(self, amis=amis)
 

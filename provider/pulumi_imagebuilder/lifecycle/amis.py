@@ -1,0 +1,148 @@
+"""An AMI, and what uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+INSTANCE = "ec2:Instance"
+LAUNCH_TEMPLATE = "ec2:LaunchTemplate"
+PARAMETER = "ssm:Parameter"
+IMAGE_RECIPE = "imagebuilder:ImageRecipe"
+CONTAINER_RECIPE = "imagebuilder:ContainerRecipe"
+AUTO_SCALING_GROUP = "autoscaling:AutoScalingGroup"
+LAUNCH_CONFIGURATION = "autoscaling:LaunchConfiguration"
+
+KINDS: Mapping[str, str] = {
+    LAUNCH_TEMPLATE: "launch template",
+    AUTO_SCALING_GROUP: "Auto Scaling group",
+    LAUNCH_CONFIGURATION: "launch configuration",
+    PARAMETER: "SSM parameter",
+    IMAGE_RECIPE: "image recipe",
+    CONTAINER_RECIPE: "container recipe",
+    INSTANCE: "instance",
+}
+"""The kinds of references in words, in the order in which they are named. Those of EC2 have its own names."""
+
+LIVE_STATES = ("pending", "running", "stopping", "stopped")
+"""States of instances that count."""
+
+DEREGISTERED = "deregistered"
+"""State of an AMI that is gone."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where AMIs are and where they are used.
+
+    Attributes:
+        partition: as ``aws``.
+        account: 12 digits.
+        region: as ``us-east-1``.
+    """
+
+    partition: str
+    account: str
+    region: str
+
+    def arn(self, service: str, resource: str) -> str:
+        """Return the ARN of a resource here."""
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
+
+
+@dataclass(frozen=True)
+class Ami:
+    """An AMI of an image, as EC2 describes it.
+
+    Attributes:
+        region: as ``us-east-1``.
+        image: its id.
+        account_id: the owner.
+        state: as EC2 names it; :data:`DEREGISTERED` if it is gone.
+        snapshots: ids of its snapshots.
+        size_gib: sum of the volume sizes of these snapshots, in GiB; what they take is at most that.
+        public: whether everyone may launch it.
+        last_launched: when it was last launched, which EC2 tells a day later; None if it has no record of a launch.
+        deregistration_protection: whether it is, or for a day was, protected from deregistration.
+        tags: its tags.
+        shared_accounts: which of the accounts that were asked for may launch it.
+    """
+
+    region: str
+    image: str
+    account_id: str
+    state: str
+    snapshots: tuple[str, ...] = ()
+    size_gib: int = 0
+    public: bool = False
+    last_launched: datetime | None = None
+    deregistration_protection: bool = False
+    tags: Mapping[str, str] = field(default_factory=dict)
+    shared_accounts: frozenset[str] = frozenset()
+
+    @classmethod
+    def parse(cls, region: str, described: Mapping[str, Any]) -> Ami:
+        """Return the AMI of one entry of ``DescribeImages``."""
+        volumes = [mapping["Ebs"] for mapping in described.get("BlockDeviceMappings", []) if mapping.get("Ebs")]
+        volumes = [volume for volume in volumes if volume.get("SnapshotId")]
+        last_launched = described.get("LastLaunchedTime")
+        return cls(
+            region=region,
+            image=described["ImageId"],
+            account_id=described.get("OwnerId", ""),
+            state=described.get("State", ""),
+            snapshots=tuple(volume["SnapshotId"] for volume in volumes),
+            size_gib=sum(volume.get("VolumeSize") or 0 for volume in volumes),
+            public=bool(described.get("Public")),
+            last_launched=datetime.fromisoformat(last_launched) if last_launched else None,
+            # Anything but a plain "disabled" keeps EC2 from deregistering it, the day after it was taken off included.
+            deregistration_protection=(described.get("DeregistrationProtection") or "disabled") != "disabled",
+            tags={tag["Key"]: tag["Value"] for tag in described.get("Tags", [])},
+        )
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One use of an AMI.
+
+    Attributes:
+        kind: one of :data:`KINDS`.
+        arn: of what uses the AMI.
+        name: its name, or its id where it has none.
+        detail: version or state: ``version 4, $Latest``; empty where there is nothing to say.
+        image: id of the AMI; the image's ARN where a recipe names that and the image has no AMI in the recipe's region.
+        region: where it is used.
+        counts: whether taking the AMI away breaks it.
+        counts_only_for_deletion: whether that is so only when the AMI is deleted, and not when it is disabled.
+    """
+
+    kind: str
+    arn: str
+    name: str
+    detail: str
+    image: str
+    region: str
+    counts: bool = True
+    counts_only_for_deletion: bool = False
+
+    def __str__(self) -> str:
+        return f"{KINDS.get(self.kind, self.kind)} {self.name}{f' ({self.detail})' if self.detail else ''}"
+
+
+def name_in(arn: str) -> tuple[str, str]:
+    """Return name and detail of what an ARN names.
+
+    >>> name_in("arn:aws:ssm:us-east-1:123456789012:parameter/golden/web")
+    ('/golden/web', '')
+    >>> name_in("arn:aws:imagebuilder:us-east-1:123456789012:image-recipe/child/1.0.0")
+    ('child', 'version 1.0.0')
+    """
+    resource = arn.split(":", 5)[-1]
+    kind, _, rest = resource.partition("/")
+    if kind.endswith("-recipe") and "/" in rest:
+        name, _, version = rest.partition("/")
+        return name, f"version {version}"
+    # A parameter's ARN has no second slash before a name that begins with one.
+    return (f"/{rest}", "") if kind == "parameter" and "/" in rest else (rest or resource, "")

@@ -1,0 +1,167 @@
+"""Describe what a program can declare, by the model of the installed botocore and our own arguments beside it.
+
+Everything about the service's arguments follows from the input of ``StartResourceStateUpdate``, so that an argument
+that AWS adds is accepted, sent and compared as soon as botocore has it. Our own arguments are described in its terms.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from botocore.model import Shape, StructureShape
+
+
+class Kind(enum.Enum):
+    """What is declared; the value is the name of its resource class."""
+
+    SINGLE = "ResourceStateUpdate"
+    FLEET = "FleetStateUpdate"
+    CLEANUP = "ImageCleanup"
+
+
+IMAGE = "resource_arn"
+IMAGES = "resource_arns"
+
+ON_DESTROY = ("retain", "cancel", "restore")
+IN_USE = ("refuse", "wait", "warn", "ignore")
+
+_UPDATE_DEFAULTS = {"wait": True, "on_destroy": "retain", "in_use": "refuse"}
+DEFAULTS: Mapping[Kind, Mapping[str, Any]] = {
+    Kind.SINGLE: _UPDATE_DEFAULTS,
+    Kind.FLEET: _UPDATE_DEFAULTS,
+    # What launches from an image is often destroyed in the same run.
+    Kind.CLEANUP: {"in_use": "wait"},
+}
+"""What our own arguments mean when they are left out; ``max_amis`` left out is no limit."""
+
+_OPERATION = "StartResourceStateUpdate"
+
+_OWN_SHAPES: Mapping[str, Any] = {
+    "Triggers": {"type": "list", "member": {"shape": "Anything"}},
+    # No type of the service: any value that can be compared with another.
+    "Anything": {"type": "any"},
+    "Wait": {"type": "boolean"},
+    "OnDestroy": {"type": "string", "enum": list(ON_DESTROY)},
+    "InUse": {"type": "string", "enum": list(IN_USE)},
+    "MaxAmis": {"type": "integer", "min": 1},
+}
+_OWN_TRIGGERS = {"triggers": {"shape": "Triggers"}}
+_OWN_GUARDS = {"inUse": {"shape": "InUse"}, "maxAmis": {"shape": "MaxAmis"}}
+_OWN_MEMBERS = {**_OWN_TRIGGERS, "wait": {"shape": "Wait"}, "onDestroy": {"shape": "OnDestroy"}, **_OWN_GUARDS}
+
+_SENT_AND_STATE_ONLY = ("executionRole",)
+"""Who carries out a change is no part of what the change is."""
+
+_NOT_OF_A_CLEANUP = ("state", "updateAt")
+"""A clean-up always deletes, and when it is destroyed."""
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A group of regions with accounts, ARNs and credentials of its own.
+
+    Args:
+        id: as ``aws-cn``.
+        region_pattern: what the names of its regions look like.
+        regions: those that botocore lists, without its entries for global services.
+    """
+
+    id: str
+    region_pattern: re.Pattern[str]
+    regions: tuple[str, ...] = ()
+
+
+class Model:
+    """The service's request, and what programs declare.
+
+    Args:
+        service: botocore's description of the service, as in its ``service-2.json``.
+        partitions: botocore's description of the partitions, as in its ``partitions.json``.
+    """
+
+    def __init__(self, service: Mapping[str, Any], partitions: Mapping[str, Any]) -> None:
+        from botocore.model import ServiceModel
+
+        shapes = {**service["shapes"], **_declarations(service)}
+        self._service = ServiceModel({**service, "shapes": shapes}, "imagebuilder")
+        self.partitions = tuple(map(_partition, partitions["partitions"]))
+
+    @property
+    def request(self) -> StructureShape:
+        """The input of ``StartResourceStateUpdate``."""
+        return self._service.operation_model(_OPERATION).input_shape
+
+    def declaration(self, kind: Kind) -> StructureShape:
+        """Return the arguments of a kind as one structure."""
+        return self._service.shape_for(kind.value)
+
+    @functools.cached_property
+    def update_fields(self) -> frozenset[str]:
+        """The arguments whose change runs a state update again: those of the service's request, and ``triggers``."""
+        sent = {name for name, (api_name, _) in members(self.request).items() if api_name not in _SENT_AND_STATE_ONLY}
+        return frozenset(sent - {IMAGE} | {*_OWN_TRIGGERS})
+
+
+@functools.cache
+def installed() -> Model:
+    """Return the model of the installed botocore; it is read once."""
+    from botocore.loaders import create_loader
+
+    loader = create_loader()
+    return Model(loader.load_service_model("imagebuilder", "service-2"), loader.load_data("partitions"))
+
+
+def members(shape: StructureShape) -> dict[str, tuple[str, Shape]]:
+    """Return the members of a structure: from the name in Python to the name in the API and the shape."""
+    import botocore
+
+    return {botocore.xform_name(name): (name, inner) for name, inner in shape.members.items()}
+
+
+def _partition(description: Mapping[str, Any]) -> Partition:
+    # Without Unicode's letters and digits, which no region has.
+    pattern = re.compile(description["regionRegex"], re.ASCII)
+    return Partition(description["id"], pattern, tuple(filter(pattern.fullmatch, description.get("regions", ()))))
+
+
+def _declarations(service: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a shape for each kind, in the model's own terms, so that one validator checks a whole declaration.
+
+    They are made of the operation's input. Tokens that make a request idempotent are required of the provider, not of
+    programs; ``state`` is written without the structure around it.
+    """
+    shapes = service["shapes"]
+    sent = shapes[service["operations"][_OPERATION]["input"]["shape"]]
+    tokens = {name for name, reference in sent["members"].items() if _makes_idempotent(reference, shapes)}
+    required = [name for name in sent["required"] if name not in tokens]
+    single = {
+        **sent["members"],
+        "state": shapes[sent["members"]["state"]["shape"]]["members"]["status"],
+        **_OWN_MEMBERS,
+    }
+    fleet = {("resourceArns" if name == "resourceArn" else name): member for name, member in single.items()}
+    cleanup = {name: member for name, member in sent["members"].items() if name not in (*_NOT_OF_A_CLEANUP, *tokens)}
+    return {
+        Kind.SINGLE.value: _structure(single, required),
+        Kind.FLEET.value: _structure(
+            {**fleet, "resourceArns": {"shape": "ResourceArns"}},
+            ["resourceArns" if name == "resourceArn" else name for name in required],
+        ),
+        Kind.CLEANUP.value: _structure({**cleanup, **_OWN_GUARDS}, ["resourceArn", "executionRole"]),
+        "ResourceArns": {"type": "list", "member": sent["members"]["resourceArn"]},
+        **_OWN_SHAPES,
+    }
+
+
+def _structure(of: Mapping[str, Any], required: list[str]) -> dict[str, Any]:
+    return {"type": "structure", "members": dict(of), "required": required}
+
+
+def _makes_idempotent(reference: Mapping[str, Any], shapes: Mapping[str, Any]) -> bool:
+    return bool(reference.get("idempotencyToken") or shapes[reference["shape"]].get("idempotencyToken"))

@@ -1,0 +1,1 @@
+"""What demos, recordings, benchmarks and the tests with the real program share, and `make setup`."""

@@ -1,0 +1,6 @@
+//go:build tools
+
+// Package tools names what this module builds.
+package tools
+
+import _ "github.com/pulumi/pulumi/sdk/v3/nodejs/cmd/pulumi-language-nodejs"
