@@ -49,7 +49,7 @@ class Clock:
             return self._offset
 
     def now(self) -> datetime:
-        """The emulator's present, in UTC."""
+        """Return the emulator's present, in UTC."""
         return self._present(self.offset)
 
     def advance(self, by: timedelta) -> datetime:

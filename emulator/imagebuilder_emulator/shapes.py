@@ -17,13 +17,13 @@ from .exceptions import InvalidParameterException, InvalidRequestException
 
 @functools.lru_cache(maxsize=1)
 def service_model() -> Any:
-    """The model of EC2 Image Builder."""
+    """Return the model of EC2 Image Builder."""
     return botocore.session.get_session().get_service_model("imagebuilder")
 
 
 @functools.lru_cache(maxsize=1)
 def operations() -> Mapping[tuple[str, str], Any]:
-    """All operations of the model by HTTP method and path."""
+    """Return all operations of the model by HTTP method and path."""
     models = (service_model().operation_model(name) for name in service_model().operation_names)
     return {(model.http["method"], model.http["requestUri"].partition("?")[0]): model for model in models}
 
@@ -97,7 +97,7 @@ def _refusal(operation: Any) -> type[InvalidRequestException | InvalidParameterE
 
 
 def _read(shape: Any, value: Any) -> Any:
-    """A checked value with its timestamps as datetimes."""
+    """Return a checked value with its timestamps as datetimes."""
     if shape.type_name == "timestamp":
         return datetime.fromtimestamp(value, UTC)
     if shape.type_name == "structure":
