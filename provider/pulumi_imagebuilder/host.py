@@ -48,11 +48,13 @@ class Call:
         operation: ``create``, ``update``, ``read``, ``delete``, ``check`` or ``diff``.
         urn: the resource's URN; empty where it is not known.
         time_limit: seconds, from ``custom_timeouts``. Default: 60 minutes.
+        dry_run: whether the program runs in a preview.
     """
 
     operation: str
     urn: str = ""
     time_limit: float | None = None
+    dry_run: bool = False
 
     @property
     def name(self) -> str:
