@@ -55,11 +55,12 @@ class AmiChange:
         """Return what a request does to AMIs; None if it takes none away.
 
         Args:
-            request: parameters of ``StartResourceStateUpdate``. Without a state, as for a clean-up, it deletes; without
-                ``includeResources`` it takes what the image has, AMIs with their snapshots.
+            request: parameters of ``StartResourceStateUpdate``. Without a state it is a clean-up, which deletes, and
+                without ``includeResources`` deletes what the image has, AMIs with their snapshots.
         """
         state = (request.get("state") or {}).get("status", "DELETED")
-        included = request.get("includeResources") or {"amis": True, "snapshots": True}
+        whole = {"amis": True, "snapshots": True}
+        included = request.get("includeResources") or ({} if "state" in request else whole)
         if state not in _VERBS or not included.get("amis"):
             return None
         rules = (request.get("exclusionRules") or {}).get("amis") or {}
