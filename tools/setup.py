@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -138,7 +138,7 @@ class Progress:
 
 
 def run(
-    command: list[str | os.PathLike[str]],
+    command: Sequence[str | os.PathLike[str]],
     *,
     cwd: Path = ROOT,
     on_line: Callable[[str], object] = lambda line: None,
@@ -226,7 +226,7 @@ def prepare_environment(progress: Progress) -> None:
         return
     progress.show("create .venv")
     run([sys.executable, "-m", "venv", ENVIRONMENT], tick=progress.tick)
-    pip: list[str | os.PathLike[str]] = [ENVIRONMENT / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
+    pip = [str(ENVIRONMENT / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
     # The command imagebuilder-emulator once belonged to the other package: pip removes an old version after it has
     # installed the new one of what it depends on, and would take the new command away with it.
     run([*pip, "uninstall", "--quiet", "--yes", *PACKAGES])
@@ -236,7 +236,7 @@ def prepare_environment(progress: Progress) -> None:
         word, _, rest = line.strip().partition(" ")
         counts[word] += 1
         if line.startswith("Installing collected packages: "):
-            progress.show("unpack them", f"{rest.count(',') + 1} packages")
+            progress.show("install Python packages", f"{rest.count(',') + 1} of them")
         else:
             progress.show("fetch Python packages", f"{counts['Collecting']} found, {counts['Downloading']} downloaded")
 

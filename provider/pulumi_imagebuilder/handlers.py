@@ -105,7 +105,9 @@ class Handler(abc.ABC):
         claimed = [arn for arn in arns if arn not in unclaimed]
         if claimed:
             which = claimed[0] if len(claimed) == 1 else name_images(claimed)
-            self.host.engine.info(call.urn, f"left unchanged, because the program still declares it: image {which}")
+            await self.host.engine.info(
+                call.urn, f"left unchanged, because the program still declares it: image {which}"
+            )
         return unclaimed
 
 
@@ -215,7 +217,7 @@ class UpdateHandler(Handler):
     async def _update_image(self, call: Call, change: Change, client: ImageClient) -> UpdateState:
         outcome = await apply(change, client)
         if outcome.truncated and not self.is_fleet:
-            self.host.engine.info(call.urn, _describe_truncation(client.arn, outcome))
+            await self.host.engine.info(call.urn, _describe_truncation(client.arn, outcome))
         return UpdateState.from_outcome(outcome)
 
 
@@ -321,7 +323,7 @@ class CleanupHandler(Handler):
             return run.error
         outcome = run.results.done[arn]
         if outcome is None:
-            self.host.engine.warn(
+            await self.host.engine.warn(
                 call.urn,
                 f"image {arn} is gone already, and no lifecycle execution deleted it: AMIs, snapshots or containers of "
                 "it that still exist are to be deleted by hand",
@@ -330,7 +332,7 @@ class CleanupHandler(Handler):
             skipped = [resource for resource in outcome.resources if resource["status"] == "SKIPPED"]
             named = ", ".join(f"{each['resource_id']} ({each['region']})" for each in skipped[:_MAX_NAMED])
             more = f" and {len(skipped) - _MAX_NAMED} more" if len(skipped) > _MAX_NAMED else ""
-            self.host.engine.info(
+            await self.host.engine.info(
                 call.urn, f"the record of image {arn} is kept, because the exclusion rules left out {named}{more}"
             )
         return None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from .aws import Configuration, Service
+from .aws import Service
 from .engine import Engine
 from .errors import (
     CredentialsError,
@@ -63,7 +63,8 @@ class Call:
 class Claims:
     """The images that the program declares in this run, by any resource: what it declares is never undone."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
         self._images: set[str] = set()
         self._urns: set[str] = set()
         self._last = 0.0
@@ -74,7 +75,7 @@ class Claims:
         with self._lock:
             self._urns.add(urn)
             self._images.update(arns)
-            self._last = time.monotonic()
+            self._last = self._now()
 
     async def unclaimed(self, urn: str, arns: Iterable[str]) -> list[str]:
         """Return those of a resource's images that no resource of the program declares.
@@ -82,8 +83,8 @@ class Claims:
         A resource that is replaced may be deleted while the program is still running: then what other resources
         declare may be on its way, and is waited for a moment.
         """
-        end = time.monotonic() + _MAX_QUIET_WAIT
-        while urn and urn in self._urns and time.monotonic() < min(end, self._last + _QUIET):
+        end = self._now() + _MAX_QUIET_WAIT
+        while urn and urn in self._urns and self._now() < min(end, self._last + _QUIET):
             await asyncio.sleep(_QUIET / 5)
         return [arn for arn in arns if arn not in self._images]
 
@@ -105,18 +106,22 @@ class Host:
     """Runs tasks for one image or many, inside their resource's time limit and shown on its row.
 
     Args:
-        configure: returns the configuration of the calls.
+        connect: returns the service that is called.
         engine: the engine that this process serves.
+        now: a monotonic clock, in seconds.
 
     Attributes:
         claims: the images that the program declares.
         engine: as given.
     """
 
-    def __init__(self, configure: Callable[[], Configuration], engine: Engine) -> None:
-        self._configure = configure
+    def __init__(
+        self, connect: Callable[[], Service], engine: Engine, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._connect = connect
+        self._now = now
         self.engine = engine
-        self.claims = Claims()
+        self.claims = Claims(now)
 
     @functools.cached_property
     def session(self) -> Session:
@@ -125,7 +130,7 @@ class Host:
         Raises:
             ConfigurationError: the configuration cannot be used.
         """
-        return Session(Service(self._configure()))
+        return Session(self._connect())
 
     async def run(
         self,
@@ -153,9 +158,11 @@ class Host:
             return Run(results, None)
         same_command = call.operation in _SAME_COMMAND
         counted = f"{len(tasks)} image{'s' if len(tasks) != 1 else ''}"
-        whole = FleetProgress(f"{verb} {counted}{to}", same_command=same_command) if fleet else None
+        whole = FleetProgress(f"{verb} {counted}{to}", same_command=same_command, now=self._now) if fleet else None
         for arn in tasks:
-            results.progress[arn] = Progress(f"{verb} image {arn}{to}", same_command=same_command, fleet=whole)
+            results.progress[arn] = Progress(
+                f"{verb} image {arn}{to}", same_command=same_command, now=self._now, fleet=whole
+            )
         progress = whole or next(iter(results.progress.values()))
         limit = call.time_limit or DEFAULT_TIME_LIMIT
         try:
@@ -178,7 +185,7 @@ class Host:
             while True:
                 await asyncio.sleep(_TICK)
                 if text := progress.news():
-                    await asyncio.to_thread(self.engine.show, urn, text)
+                    await self.engine.show(urn, text)
 
         showing = asyncio.create_task(show())
         try:
@@ -187,7 +194,7 @@ class Host:
             showing.cancel()
         if progress.status != STARTING or isinstance(progress, FleetProgress):
             # What stays on the row of a resource that is done must not read as if it were still under way.
-            await asyncio.to_thread(self.engine.show, urn, progress.text())
+            await self.engine.show(urn, progress.text())
 
 
 def _add_context(error: ImageBuilderError, progress: Progress) -> ImageBuilderError:

@@ -68,7 +68,7 @@ class ImageBuilderProvider(ResourceProvider):
         changed = self._handler.changed(_olds, _unknowns_as_text(_news))
         if changed.drift:
             # Pulumi displays a difference between inputs, and here there may be none.
-            self._host.engine.info(call.urn, f"{changed.drift}: `pulumi up` applies the declaration again")
+            self._run(self._host.engine.info(call.urn, f"{changed.drift}: `pulumi up` applies the declaration again"))
         return DiffResult(changes=bool(changed), replaces=sorted(changed.inputs.replace))
 
     def create(self, props: Properties) -> CreateResult:
@@ -136,13 +136,13 @@ class _Process:
     """The one host of this process; all providers of a stack are given the same configuration."""
 
     def __init__(self, config: Config) -> None:
-        from ..aws import Configuration
+        from ..aws import Configuration, Service
         from ..engine import Engine
         from ..host import Host, LoopThread
 
         engine = Engine(sys.argv[1] if len(sys.argv) > 1 else None)
         engine.watch()
-        self.host = Host(lambda: Configuration.parse(config.get), engine)
+        self.host = Host(lambda: Service(Configuration.parse(config.get)), engine)
         self.loop: LoopThread = LoopThread()
 
 

@@ -126,7 +126,7 @@ class _Application:
                     raise
                 return deleted
             except ServiceError as error:
-                if error.code == "InvalidRequestException" and change.is_overdue:
+                if error.code == "InvalidRequestException" and change.is_overdue(client.now):
                     return await apply(change.without_schedule(), client, self._before_start)
                 raise
             adoptable = None
