@@ -69,7 +69,7 @@ def overview(environment: Environment, *, search: str = "", state: str = "", reg
         now = backend.clock.now()
         everything = list(backend.images.values())
         matching = [image for image in everything if _matches(image, search, state, region)]
-        matching.sort(key=lambda image: (*image.place, image.region))
+        matching.sort(key=lambda image: (*image.sort_key, image.region))
         executions = backend.executions.values()
         snapshots, uses = moto_backends.SnapshotIndex(), UseIndex(backend.recipes)
         return {
@@ -83,7 +83,7 @@ def overview(environment: Environment, *, search: str = "", state: str = "", reg
                 "start": start,
                 "page": PAGE,
                 "rows": [
-                    _image(image, backend.unfinished_execution(image), snapshots, uses, now)
+                    _image(image, backend.store.unfinished_execution(image), snapshots, uses, now)
                     for image in matching[start : start + PAGE]
                 ],
             },

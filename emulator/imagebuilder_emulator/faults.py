@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import re
 import shlex
 import threading
 from collections.abc import Mapping
@@ -32,17 +31,6 @@ _WAITS = ("delay", "stall")
 _WHERE = ("resource", "image", "region")
 _RATED = {"rate", "burst"}
 _REQUESTS = {"region", "page"}
-_COMMON_STATUSES = {
-    "UnauthorizedOperation": 403,
-    "AuthFailure": 403,
-    "AccessDenied": 403,
-    "RequestLimitExceeded": 503,
-    "Unavailable": 503,
-    "ServiceUnavailable": 503,
-    "InternalError": 500,
-    "InternalFailure": 500,
-}
-"""HTTP statuses of errors that no model has; others are 400."""
 _OPTIONS = {
     "requests": _SELECTION - _RATED | _REQUESTS,
     "error": _SELECTION - _RATED | _REQUESTS | {"status"},
@@ -161,11 +149,12 @@ def _of_requests(text: str, target: str, kind: str, options: dict[str, str]) -> 
     if name == "plain-text" and has_value:
         return make(kind=name, status=_status(value, 500))
     if name == "error" and has_value:
-        if service == "imagebuilder" and value not in error_statuses():
-            raise ValueError(f"{value!r} is no error of Image Builder; those are {', '.join(sorted(error_statuses()))}")
-        if not re.fullmatch(r"[A-Z][A-Za-z.]+", value):
-            raise ValueError(f"{value!r} is no code of an error, such as UnauthorizedOperation")
-        return make(kind="error", error=value, status=_status(options["status"], 400) if "status" in options else 0)
+        codes = {code for known in SERVICES if fnmatchcase(known, service) for code in error_statuses(known)}
+        status = _status(options["status"], 400) if "status" in options else 0
+        if value not in codes and not status:
+            known_codes = ", ".join(sorted(codes))
+            raise ValueError(f"{value!r} is no error of {service}; known are {known_codes}, and any with status=NUMBER")
+        return make(kind="error", error=value, status=status)
     raise ValueError(
         f"{kind!r} is no kind of fault; those are throttle, 500, 503, error=CODE, plain-text=STATUS, "
         "drop-request, drop-answer, delay=TIME, stall=TIME"
@@ -214,19 +203,43 @@ def operation_names(service: str) -> frozenset[str]:
     return frozenset(wire_errors.service_model(service).operation_names)
 
 
+_JSON_CREDENTIAL_ERRORS = {"ExpiredTokenException": 400, "UnrecognizedClientException": 400}
+_QUERY_CREDENTIAL_ERRORS = {"ExpiredToken": 403, "InvalidClientTokenId": 403, "AccessDenied": 403}
+_SERVICE_ERRORS: Mapping[str, Mapping[str, int]] = {
+    "imagebuilder": {
+        "ExpiredTokenException": 403,
+        "UnrecognizedClientException": 403,
+        "AccessDeniedException": 403,
+        "ThrottlingException": 429,
+        "InvalidParameterValueException": 400,
+    },
+    "ec2": {
+        "RequestExpired": 400,
+        "AuthFailure": 401,
+        "UnauthorizedOperation": 403,
+        "OperationNotPermitted": 400,
+        "RequestLimitExceeded": 503,
+        "InternalError": 500,
+        "Unavailable": 503,
+    },
+    "autoscaling": {**_QUERY_CREDENTIAL_ERRORS, "ValidationError": 400, "Throttling": 400},
+    "ssm": {**_JSON_CREDENTIAL_ERRORS, "AccessDeniedException": 400, "ThrottlingException": 400},
+    "ecr": {**_JSON_CREDENTIAL_ERRORS, "AccessDeniedException": 400},
+    "iam": _QUERY_CREDENTIAL_ERRORS,
+    "sts": {**_QUERY_CREDENTIAL_ERRORS, "ExpiredTokenException": 400},
+    "s3": {"ExpiredToken": 400, "InvalidAccessKeyId": 403, "AccessDenied": 403},
+}
+"""Errors that no model lists, with their HTTP status: those of credentials, rights and the front of the service."""
+
+
 @functools.cache
-def error_statuses() -> Mapping[str, int]:
-    """The HTTP status of each error of Image Builder, from its model."""
-    return {shape.name: shape.metadata["error"]["httpStatusCode"] for shape in service_model().error_shapes}
-
-
-def error_status(service: str, code: str) -> int:
-    """Return the HTTP status of a service's error: from its model, as AWS's common errors have it, or else 400."""
-    for shape in wire_errors.service_model(service).error_shapes:
-        error = shape.metadata.get("error", {})
-        if code in (shape.name, error.get("code")):
-            return int(error.get("httpStatusCode", 400))
-    return _COMMON_STATUSES.get(code, 400)
+def error_statuses(service: str) -> Mapping[str, int]:
+    """Return the HTTP status of each error that ``error=CODE`` knows for a service."""
+    modelled = service_model().error_shapes if service == "imagebuilder" else ()
+    return {
+        **{shape.name: shape.metadata["error"]["httpStatusCode"] for shape in modelled},
+        **_SERVICE_ERRORS.get(service, {}),
+    }
 
 
 class Faults:

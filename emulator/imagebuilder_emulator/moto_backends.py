@@ -15,6 +15,9 @@ from typing import Any
 # moto's own AMIs are of no use here, and cost seconds.
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 
+# moto turns the absence of these two into a warning, and fails later.
+import flask  # noqa: F401
+import flask_cors  # noqa: F401
 from moto.backends import get_backend
 from moto.core.request import Request
 from moto.ec2.models import ec2_backends
@@ -42,6 +45,8 @@ class DistributedAmi(MotoAmi):
     deprecation_time: str | None = None
     last_launched_time: str | None = None
     more_snapshots: tuple[Any, ...] = ()
+    deregistration_protection: str = "disabled"
+    unprotected_at: datetime | None = None
 
     def get_tags(self) -> list[dict[str, str]]:
         """The tags, looked up: moto's own way goes through the tags of all resources for each."""
@@ -207,6 +212,11 @@ def restore_ami(ami: Ami, *, name: str, created: datetime, snapshots: list[str])
     return restored
 
 
+def tag_ami(ami: Ami, key: str, value: str) -> None:
+    """Set one tag of an AMI."""
+    ec2_backends[ami.account][ami.region].tags[ami.id][key] = value
+
+
 def set_ami_tags(ami: Ami, tags: dict[str, str]) -> None:
     """Replace the tags of an AMI."""
     ec2_backends[ami.account][ami.region].tags[ami.id] = dict(tags)
@@ -251,7 +261,7 @@ def iam_accounts() -> set[str]:
     return set(iam_backends)
 
 
-def create_role(name: str, account: str, *, path: str, trust: str) -> None:
+def create_role(name: str, account: str, *, path: str, trust: str, created: datetime) -> None:
     """Create a role, unless one of this name is there.
 
     Args:
@@ -259,9 +269,30 @@ def create_role(name: str, account: str, *, path: str, trust: str) -> None:
         account: the account it is in.
         path: IAM's path.
         trust: its trust policy as JSON.
+        created: its ``CreateDate``.
     """
     if find_role(name, account) is None:
         iam_backends[account]["aws"].create_role(name, trust, path, None, "", [], "3600")
+        _set_role_created(find_role(name, account), created)
+
+
+def date_new_roles(now: datetime) -> None:
+    """Date the roles that clients have made since by the emulator's clock: moto dates them by real time."""
+    for account in iam_accounts():
+        for role in list_roles(account):
+            if not getattr(role, "dated_by_emulator", False):
+                _set_role_created(role, now)
+
+
+def role_created(role: Any) -> datetime:
+    """Return the ``CreateDate`` of a role as `find_role` gives it."""
+    created: datetime = role.create_date
+    return created if created.tzinfo else created.replace(tzinfo=timezone.utc)
+
+
+def _set_role_created(role: Any, created: datetime) -> None:
+    role.create_date = created.astimezone(timezone.utc).replace(tzinfo=None)
+    role.dated_by_emulator = True
 
 
 def list_parameters(region: str, account: str) -> Iterator[Any]:
@@ -304,3 +335,8 @@ def _backend(service: Any, region: str, account: str) -> Any:
 def format_time(at: datetime) -> str:
     """Return a time as EC2 writes it, with milliseconds."""
     return at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def parse_time(text: str) -> datetime:
+    """Read a time as EC2 writes it."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))

@@ -9,7 +9,7 @@ from botocore.model import OperationNotFoundError
 
 from .ec2_responses import Ec2Response
 from .environment import Environment
-from .moto_backends import Request, create_application
+from .moto_backends import Request, create_application, date_new_roles
 from .responses import ImageBuilderResponse
 from .urls import SERVICE, identify, route, service_of
 from .wire_errors import unknown_operation
@@ -71,7 +71,10 @@ class Application:
                 if signed and signed[0] == "ec2":
                     return self._ec2(environ, start_response)
                 answer: Iterable[bytes] = self._moto(environ, start_response)
-                return list(answer)
+                chunks = list(answer)
+                if signed and signed[0] == "iam":
+                    date_new_roles(self._environment.backend.clock.now())
+                return chunks
             except (NotImplementedError, OperationNotFoundError):
                 if not signed:
                     raise

@@ -28,7 +28,7 @@ def operations() -> Mapping[tuple[str, str], Any]:
     return {(model.http["method"], model.http["requestUri"].partition("?")[0]): model for model in models}
 
 
-def parse(operation: Any, query: str, body: bytes, in_path: Mapping[str, str]) -> dict[str, Any]:
+def parse_request(operation: Any, query: str, body: bytes, in_path: Mapping[str, str]) -> dict[str, Any]:
     """Read a request and check it against the operation's input shape.
 
     Args:
@@ -55,10 +55,40 @@ def parse(operation: Any, query: str, body: bytes, in_path: Mapping[str, str]) -
             parameters[name] = given[key] if member.type_name == "list" else given[key][-1]
         elif location == "uri" and key in in_path:
             parameters[name] = in_path[key]
-    problems = list(_problems(shape, parameters, ""))
+    return _checked(operation, parameters)
+
+
+def parse_parameters(operation: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Check boto3's parameters against the operation's input shape.
+
+    Args:
+        operation: its model.
+        parameters: arguments of boto3's method.
+
+    Raises:
+        InvalidRequestException: a shape refuses a parameter; all that is wrong is named.
+        InvalidParameterException: the same, for an operation whose model has this error in its place.
+    """
+    return _checked(operation, _to_wire(parameters))
+
+
+def _checked(operation: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    shape = operation.input_shape
+    problems = list(find_problems(shape, parameters))
     if problems:
-        raise refused("; ".join(problems))
+        raise _refusal(operation)("; ".join(problems))
     return {name: _read(shape.members[name], value) for name, value in parameters.items()}
+
+
+def _to_wire(value: Any) -> Any:
+    """Return a value with its datetimes as epoch seconds, as botocore sends them."""
+    if isinstance(value, datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=timezone.utc)).timestamp()
+    if isinstance(value, Mapping):
+        return {name: _to_wire(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_to_wire(item) for item in value]
+    return value
 
 
 def _refusal(operation: Any) -> type[InvalidRequestException | InvalidParameterException]:
@@ -88,11 +118,11 @@ _TYPES: dict[str, tuple[Any, str]] = {
 }
 
 
-def _problems(shape: Any, value: Any, path: str) -> Iterator[str]:
-    """What a shape has against a value, one sentence each."""
+def find_problems(shape: Any, value: Any, path: str = "") -> Iterator[str]:
+    """Yield what a shape has against a value, one sentence each."""
     kind, name = _TYPES[shape.type_name]
     if not isinstance(value, kind) or (isinstance(value, bool) and shape.type_name != "boolean"):
-        yield f"Value at '{path}' must be {name}, got {json.dumps(value)}"
+        yield f"Value at '{path}' must be {name}, got {json.dumps(value, default=str)}"
         return
     if shape.type_name == "timestamp":
         if not 0 <= value < 253402300800:
@@ -106,14 +136,14 @@ def _problems(shape: Any, value: Any, path: str) -> Iterator[str]:
             if key not in shape.members:
                 yield f"Unknown parameter '{_join(path, key)}'"
             else:
-                yield from _problems(shape.members[key], item, _join(path, key))
+                yield from find_problems(shape.members[key], item, _join(path, key))
     elif shape.type_name == "list":
         for place, item in enumerate(value):
-            yield from _problems(shape.member, item, f"{path}[{place}]")
+            yield from find_problems(shape.member, item, f"{path}[{place}]")
     elif shape.type_name == "map":
         for key, item in value.items():
-            yield from _problems(shape.key, key, f"{path} key")
-            yield from _problems(shape.value, item, _join(path, key))
+            yield from find_problems(shape.key, key, f"{path} key")
+            yield from find_problems(shape.value, item, _join(path, key))
     elif shape.type_name == "string":
         if shape.enum and value not in shape.enum:
             yield f"Value '{value}' at '{path}' must be one of {', '.join(sorted(shape.enum))}"

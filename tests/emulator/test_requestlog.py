@@ -47,6 +47,7 @@ def test_a_request_under_way_shows_what_is_known() -> None:
         "time": "2026-01-31T12:00:00.000+00:00",
         "service": "imagebuilder",
         "operation": "GetImage",
+        "region": "",
         "parameters": {},
         "client": "127.0.0.1:50000",
         "status": None,
