@@ -141,7 +141,10 @@ class Handler(abc.ABC):
 
     def _guard(self, inputs: Properties, arns: Sequence[str]) -> Guard:
         mode = inputs.get("in_use") or DEFAULTS[self.kind]["in_use"]
-        return Guard(self.host.session.references, mode, max_amis=inputs.get("max_amis"), arns=arns)
+        max_amis = inputs.get("max_amis")
+        # Pulumi's state has every number as a double.
+        limit = None if max_amis is None else int(max_amis)
+        return Guard(self.host.session.references, mode, max_amis=limit, arns=arns)
 
     def _before_start(self, call: Call, inputs: Properties, arns: Sequence[str]) -> BeforeStart | None:
         """Return what is called before an execution is started: it keeps AMIs that are in use."""
