@@ -53,8 +53,7 @@ ResourceStateUpdate(
         'image build version, such as "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.2.3/4"',
         'state value {DEPRECATE} has a problem: "DEPRECATE" is not valid; '
         'expected one of AVAILABLE, DELETED, DEPRECATED, DISABLED (did you mean "DEPRECATED"?)',
-        "include_resources.ami value {<nil>} has a problem: "
-        "not an argument of include_resources; did you mean `amis`?",
+        "include_resources.ami value {<nil>} has a problem: not an argument of include_resources; did you mean `amis`?",
         "exclusion_rules.amis.isPublic value {<nil>} has a problem: "
         "not an argument of exclusion_rules.amis; did you mean `is_public`?",
         "exclusion_rules.amis.last_launched.unit value {<nil>} has a problem: "

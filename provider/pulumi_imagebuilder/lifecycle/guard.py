@@ -128,7 +128,7 @@ class Guard:
             if self._mode == "warn":
                 warn(f'{error.reason}; continuing, as in_use is "warn"')
                 return
-            if self._mode == "refuse" or verdict.is_lasting:
+            if self._mode == "refuse" or not verdict.may_pass:
                 raise error
             progress.note = error.reason
             await self._sleep(wait)
@@ -215,6 +215,7 @@ class Guard:
             too_many = self._too_many(sum(map(len, regions.values())), change)
             return PreviewText(size_line, [_would("refuse this", too_many)] if too_many else [])
         verdict = await self._judge(arns, change, None)
+        images = [image for image in (await self._survey.read_images(arns)).values() if image]
         warnings = []
         too_many, error = self._too_many(verdict.most_amis, change), verdict.error()
         if too_many:
@@ -222,9 +223,9 @@ class Guard:
         if error and self._mode == "warn":
             warnings.append(f'{error.reason}; `pulumi up` would continue, as in_use is "warn"')
         elif error:
-            waits = self._mode == "wait" and not verdict.is_lasting
+            waits = self._mode == "wait" and verdict.may_pass
             warnings.append(_would("wait with this" if waits else "refuse this", error))
-        return PreviewText(verdict.size_line(), warnings)
+        return PreviewText(verdict.size_line(len(images)) if images else None, warnings)
 
 
 def _would(verb: str, error: ImageBuilderError) -> str:

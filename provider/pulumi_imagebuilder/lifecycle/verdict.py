@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from ..errors import ImageBuilderError, InUse, PermanentError, TemporaryError
-from .amis import DEREGISTERED, Ami, Reference
+from ..errors import CredentialsError, ImageBuilderError, InUse, PermanentError, TemporaryError
+from .amis import Ami, Reference
 from .references import ImageReferences, NotLookedUp
 from .region_survey import MissingRight
 
@@ -55,11 +55,12 @@ class AmiChange:
         """Return what a request does to AMIs; None if it takes none away.
 
         Args:
-            request: parameters of ``StartResourceStateUpdate``. Without a state, as for a clean-up, it deletes; without
-                ``includeResources`` it takes what the image has, AMIs with their snapshots.
+            request: parameters of ``StartResourceStateUpdate``. Without a state it is a clean-up, which deletes, and
+                without ``includeResources`` deletes what the image has, AMIs with their snapshots.
         """
         state = (request.get("state") or {}).get("status", "DELETED")
-        included = request.get("includeResources") or {"amis": True, "snapshots": True}
+        whole = {"amis": True, "snapshots": True}
+        included = request.get("includeResources") or ({} if "state" in request else whole)
         if state not in _VERBS or not included.get("amis"):
             return None
         rules = (request.get("exclusionRules") or {}).get("amis") or {}
@@ -87,16 +88,15 @@ class AmiChange:
             or bool(self.shared_accounts & ami.shared_accounts)
             or (
                 self.launched_within is not None
-                and ami.last_launched is not None
-                and now - ami.last_launched < self.launched_within
+                and ami.launched_at is not None
+                and now - ami.launched_at < self.launched_within
             )
             or any(ami.tags.get(key) == value for key, value in (self.tags or {}).items())
         )
 
     def takes_away(self, ami: Ami, now: datetime) -> bool:
-        """Return whether the change does something to the AMI: it is there, not left out, and not in that state yet."""
-        already = ami.state == DEREGISTERED or (self.state == "DISABLED" and ami.state == "disabled")
-        return not already and not self.leaves_out(ami, now)
+        """Return whether the change does something to the AMI: it is not left out, and not in that state yet."""
+        return not self.leaves_out(ami, now) and not (self.state == "DISABLED" and ami.state == "disabled")
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,6 @@ class Verdict:
 
     Attributes:
         change: the change.
-        images: how many images there are.
         amis: the AMIs that it takes away.
         used: those of them that are in use, with what uses them.
         protected: those of them that EC2 does not deregister.
@@ -114,7 +113,6 @@ class Verdict:
     """
 
     change: AmiChange
-    images: int = 0
     amis: list[Ami] = field(default_factory=list)
     used: list[tuple[Ami, list[Reference]]] = field(default_factory=list)
     protected: list[Ami] = field(default_factory=list)
@@ -130,9 +128,8 @@ class Verdict:
             found: the images with what uses them.
             now: the time by which exclusion rules count.
         """
-        there = [image for image in found if image.amis or image.not_looked_up]
-        verdict = cls(change, images=len(there))
-        for image in there:
+        verdict = cls(change)
+        for image in found:
             amis = {ami.image: ami for ami in image.amis if change.takes_away(ami, now)}
             uses: defaultdict[str, list[Reference]] = defaultdict(list)
             for reference in image.used_by:
@@ -163,20 +160,25 @@ class Verdict:
         return len(self.amis) + sum(len(missing.images) for missing in self.not_looked_up)
 
     @property
-    def is_lasting(self) -> bool:
-        """Whether waiting does not help: a right is missing, or an AMI is protected."""
+    def is_permanent(self) -> bool:
+        """Whether something has to be changed first: a right is missing, or an AMI is protected."""
         return bool(self.protected) or any(not isinstance(each.error, TemporaryError) for each in self.failures)
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether waiting helps: not where something has to be changed first, nor with credentials that have ended."""
+        return not self.is_permanent and not any(isinstance(each.error, CredentialsError) for each in self.failures)
 
     def error(self) -> ImageBuilderError | None:
         """Return why the change may not be made, None if it may.
 
-        It is a :class:`~pulumi_imagebuilder.errors.PermanentError` where waiting does not help, else
+        It is a :class:`~pulumi_imagebuilder.errors.PermanentError` where something has to be changed first, else
         :class:`~pulumi_imagebuilder.errors.InUse`.
         """
         reasons = [*self._describe_uses(), *self._describe_failures()]
         if not reasons:
             return None
-        kind = PermanentError if self.is_lasting else InUse
+        kind = PermanentError if self.is_permanent else InUse
         return kind("; ".join(reasons), next_step=self._next_step())
 
     def _describe_uses(self) -> list[str]:
@@ -209,17 +211,19 @@ class Verdict:
             )
         return f"turn the protection off, which can take a day to have an effect, and run {_AGAIN}"
 
-    def size_line(self) -> str | None:
-        """Return what the change takes away, as ``would delete 1 image: 3 AMIs in us-east-1, …``; None if nothing."""
-        if not self.images:
-            return None
+    def size_line(self, images: int) -> str:
+        """Return what the change takes away, as ``would delete 1 image: 3 AMIs in us-east-1, …``.
+
+        Args:
+            images: how many images there are.
+        """
         snapshots = [snapshot for ami in self.amis for snapshot in ami.snapshots] if self.change.snapshots else []
         size = sum(ami.size_gib for ami in self.amis)
         parts = [_count_amis(ami.region for ami in self.amis)]
         if snapshots:
             parts.append(f"{_count(len(snapshots), 'snapshot')}, up to {size} GiB")
-        launched = max((ami.last_launched for ami in self.amis if ami.last_launched), default=None)
-        lines = [f"would {self.change.verb} {_count(self.images, 'image')}: {', '.join(parts)}"]
+        launched = max((ami.launched_at for ami in self.amis if ami.launched_at), default=None)
+        lines = [f"would {self.change.verb} {_count(images, 'image')}: {', '.join(parts)}"]
         if self.amis:
             lines.append(f"last launched {launched:%Y-%m-%d}" if launched else "no recorded launch")
         if self.mentions:

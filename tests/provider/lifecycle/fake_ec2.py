@@ -1,12 +1,16 @@
-"""A service with images, AMIs and what uses them, in any region, without a network: the ``Service.call`` of the tests."""
+"""A service with images, AMIs and what uses them, in any region, without a network."""
+
+# Parameters have the service's names.
+# ruff: noqa: N803
 
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import botocore.session
 import botocore.validate
@@ -16,11 +20,46 @@ from pulumi_imagebuilder.errors import ResourceNotFound, ServiceError
 ACCOUNT = "123456789012"
 OTHER_ACCOUNT = "210987654321"
 REGION = "us-east-1"
+_AUTO_SCALING = f"arn:aws:autoscaling:{REGION}:{ACCOUNT}"
 
 STALL = "stall"
 """A fault: no answer, ever."""
 
 Fault = Exception | str
+
+Result = TypeVar("Result")
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock jumps to what is due next as soon as all tasks wait: an hour passes in no time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._now = 0.0
+
+    def time(self) -> float:
+        return self._now
+
+    def _run_once(self) -> None:
+        if not self._ready and self._scheduled:  # type: ignore[attr-defined]
+            self._now = max(self._now, self._scheduled[0].when())  # type: ignore[attr-defined]
+        super()._run_once()  # type: ignore[misc]
+
+
+def run(work: Coroutine[Any, Any, Result]) -> Result:
+    """Return the result of work, in virtual time; a day is too long."""
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        return runner.run(asyncio.wait_for(work, 86400))
+
+
+def in_event_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test that is a coroutine, in virtual time."""
+
+    @functools.wraps(test)
+    def run_test(*arguments: Any, **named: Any) -> None:
+        run(test(*arguments, **named))
+
+    return run_test
 
 
 def arn_of(build: int = 1, *, name: str = "web", region: str = REGION) -> str:
@@ -69,17 +108,17 @@ class World:
         self.groups.append(
             {
                 "AutoScalingGroupName": name,
-                "AutoScalingGroupARN": f"arn:aws:autoscaling:{REGION}:{ACCOUNT}:autoScalingGroup:1:autoScalingGroupName/{name}",
+                "AutoScalingGroupARN": f"{_AUTO_SCALING}:autoScalingGroup:1:autoScalingGroupName/{name}",
                 **how,
             }
         )
 
 
 class FakeService(Service):
-    """Answers from :class:`World`\\ s, one a region, and counts its calls.
+    """Answers from :class:`World`, one a region, and counts its calls.
 
-    Every request is held against the model of the service. A fault is for a region and an operation, and raised from its
-    nth call on.
+    Every request is held against the model of the service. A fault is for a region and an operation, and raised from
+    its nth call on.
     """
 
     def __init__(self, *, page_size: int = 1000) -> None:
@@ -191,7 +230,9 @@ class FakeService(Service):
         if gone:
             raise ServiceError(f"InvalidAMIID.NotFound: {gone[0]} does not exist", "InvalidAMIID.NotFound")
         options = {
-            each["ResourceType"]: {option["OptionName"]: option["OptionValues"] for option in each["ResourceTypeOptions"]}
+            each["ResourceType"]: {
+                option["OptionName"]: option["OptionValues"] for option in each["ResourceTypeOptions"]
+            }
             if "ResourceTypeOptions" in each
             else {}
             for each in ResourceTypes
@@ -275,7 +316,9 @@ class FakeService(Service):
                     for number in sorted(numbers)
                 ]
         if LaunchTemplateId and not found:
-            raise ServiceError("InvalidLaunchTemplateId.NotFound: it does not exist", "InvalidLaunchTemplateId.NotFound")
+            raise ServiceError(
+                "InvalidLaunchTemplateId.NotFound: it does not exist", "InvalidLaunchTemplateId.NotFound"
+            )
         return self._page("LaunchTemplateVersions", found, NextToken)
 
     def _describe_auto_scaling_groups(
@@ -289,7 +332,7 @@ class FakeService(Service):
         found = [
             {
                 "LaunchConfigurationName": name,
-                "LaunchConfigurationARN": f"arn:aws:autoscaling:{region}:{ACCOUNT}:launchConfiguration:1:launchConfigurationName/{name}",
+                "LaunchConfigurationARN": f"{_AUTO_SCALING}:launchConfiguration:1:launchConfigurationName/{name}",
                 "ImageId": image,
             }
             for name, image in world.configurations.items()
@@ -304,7 +347,9 @@ class FakeService(Service):
     def _list_container_recipes(
         self, world: World, region: str, *, maxResults: int, nextToken: str | None = None
     ) -> dict[str, Any]:
-        return self._recipes("containerRecipeSummaryList", "container-recipe", world.container_recipes, region, nextToken)
+        return self._recipes(
+            "containerRecipeSummaryList", "container-recipe", world.container_recipes, region, nextToken
+        )
 
     def _recipes(
         self, member: str, kind: str, recipes: Mapping[str, str], region: str, token: str | None
@@ -317,10 +362,12 @@ class FakeService(Service):
         return {{"NextToken": "nextToken"}.get(key, key): value for key, value in page.items()}
 
 
+@functools.cache
 def _model(service: str) -> Any:
     return _SESSION.get_service_model(service)
 
 
+@functools.cache
 def _operations(service: str) -> dict[str, str]:
     return {botocore.xform_name(name): name for name in _model(service).operation_names}
 
