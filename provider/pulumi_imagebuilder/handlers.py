@@ -6,21 +6,25 @@ import abc
 import functools
 import hashlib
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from . import validation
-from .errors import ImageBuilderError
+from .errors import ImageBuilderError, PermanentError
 from .host import Call, Host, Run
-from .lifecycle.apply import apply
+from .lifecycle.apply import BeforeStart, apply
 from .lifecycle.change import Change
 from .lifecycle.client import ImageClient
 from .lifecycle.entities import EXECUTION_UNFINISHED, IMAGE_GONE, MAX_RESOURCES, Outcome
+from .lifecycle.guard import Guard
 from .lifecycle.progress import STARTING, Progress, name_images
 from .lifecycle.removal import cancel, clean_up, restore
-from .lifecycle.state import CLIENT_TOKEN, DECLARED_AT, DRIFT, LEFT, FleetState, UpdateState, refresh
+from .lifecycle.state import CLIENT_TOKEN, DECLARED_AT, DRIFT, LEFT, OUTPUTS, FleetState, UpdateState, refresh
+from .lifecycle.verdict import AmiChange
 from .validation import UNKNOWN, Kind
+from .validation.schema import DEFAULTS, installed, members
+from .validation.values import has_unknown
 
 Properties = Mapping[str, Any]
 
@@ -53,11 +57,13 @@ class Result:
         id: the resource's id.
         state: what Pulumi is to keep.
         error: why it failed, in whole or in part; None when all is well.
+        started: whether anything was started or done at the service; else what Pulumi had before is still right.
     """
 
     id: str
     state: dict[str, Any]
     error: ImageBuilderError | None = None
+    started: bool = True
 
 
 class Handler(abc.ABC):
@@ -67,11 +73,98 @@ class Handler(abc.ABC):
 
     def __init__(self, host: Host) -> None:
         self.host = host
+        self._in_preview: dict[str, bool] = {}
+        """By URN, whether the program that declares it runs in a preview."""
+        self._shown: dict[str, tuple[str | None, ...]] = {}
+        """By URN, what the preview has shown: Pulumi checks what it replaces twice."""
 
-    def check(self, call: Call, olds: Properties, news: Properties) -> validation.Validated:
-        """Validate and normalise the inputs, and take in which images the program declares."""
+    @property
+    def arguments(self) -> Collection[str]:
+        """The names of the resource's arguments."""
+        return members(installed().declaration(self.kind))
+
+    async def check(self, call: Call, olds: Properties, news: Properties) -> validation.Validated:
+        """Validate and normalise the inputs, and take in which images the program declares.
+
+        In the preview of a resource that is to be created, show what that would take away.
+        """
         self.host.claims.declare(call.urn, self.images(news))
-        return validation.validate(self.kind, news, previous=olds or None)
+        self._in_preview[call.urn] = call.dry_run
+        checked = validation.validate(self.kind, news, previous=olds or None)
+        if call.dry_run and not olds and not checked.failures:
+            await self._show_size(call, *self.takes_away({}, checked.inputs, None))
+        return checked
+
+    async def diff(self, call: Call, olds: Properties, news: Properties) -> Changed:
+        """Return what differs, and show what drifted; in a preview, what the change would take away too."""
+        changed = self.changed(olds, news)
+        if changed.drift:
+            # Pulumi displays a difference between inputs, and here there may be none.
+            await self.host.engine.info(call.urn, f"{changed.drift}: `pulumi up` applies the declaration again")
+        if changed and self._in_preview.get(call.urn):
+            await self._show_size(call, *self.takes_away(olds, news, changed))
+        return changed
+
+    @abc.abstractmethod
+    def takes_away(
+        self, olds: Properties, news: Properties, changed: Changed | None
+    ) -> tuple[Properties, Sequence[str]]:
+        """Return what is to be carried out for which images.
+
+        Args:
+            olds: the state; empty for a resource that is to be created.
+            news: the inputs.
+            changed: what differs; None for a resource that is to be created.
+
+        Returns:
+            The inputs that are carried out, and the images.
+        """
+
+    async def _show_size(self, call: Call, inputs: Properties, arns: Sequence[str]) -> None:
+        """Show what an update would take away, and what it would be refused for."""
+        request = {} if has_unknown(inputs) or not arns else validation.request(inputs)
+        if not request or AmiChange.parse(request) is None:
+            return
+        try:
+            text = await self._guard(inputs, arns).preview(arns, request)
+        except ImageBuilderError:
+            # `pulumi up` meets the error itself: a preview does not fail for what it would have shown.
+            return
+        shown = (text.size_line, *text.warnings)
+        if self._shown.get(call.urn) == shown:
+            return
+        self._shown[call.urn] = shown
+        if text.size_line:
+            await self.host.engine.info(call.urn, text.size_line)
+        for warning in text.warnings:
+            await self.host.engine.warn(call.urn, warning)
+
+    def _guard(self, inputs: Properties, arns: Sequence[str]) -> Guard:
+        mode = inputs.get("in_use") or DEFAULTS[self.kind]["in_use"]
+        max_amis = inputs.get("max_amis")
+        # Pulumi's state has every number as a double.
+        limit = None if max_amis is None else int(max_amis)
+        return Guard(self.host.session.references, mode, max_amis=limit, arns=arns)
+
+    def _before_start(self, call: Call, inputs: Properties, arns: Sequence[str]) -> BeforeStart | None:
+        """Return what is called before an execution is started: it keeps AMIs that are in use."""
+        ignored = inputs.get("in_use") == "ignore" and inputs.get("max_amis") is None
+        if ignored or AmiChange.parse(validation.request(inputs)) is None:
+            return None
+        guard: Guard | None = None
+
+        async def before_start(change: Change, client: ImageClient) -> None:
+            nonlocal guard
+            guard = guard or self._guard(inputs, arns)
+            warnings: list[str] = []
+            try:
+                await guard.check(client.arn, change.request, client.progress, warnings.append)
+            except ImageBuilderError as error:
+                raise error.with_action(client.progress.action) from error
+            for warning in warnings:
+                await self.host.engine.warn(call.urn, f"image {client.arn}: {warning}")
+
+        return before_start
 
     def changed(self, olds: Properties, news: Properties) -> Changed:
         """Return what differs in meaning between the state and the declaration."""
@@ -89,6 +182,20 @@ class Handler(abc.ABC):
     @abc.abstractmethod
     async def update(self, call: Call, olds: Properties, news: Properties) -> Result:
         """Carry out what has changed."""
+
+    def preview(self, call: Call, olds: Properties, inputs: Properties) -> Result:
+        """Return what a create, or with a state an update, would come to, as far as it is known beforehand."""
+        return Result(self.id_of(call, inputs), dict(inputs))
+
+    @abc.abstractmethod
+    def id_of(self, call: Call, inputs: Properties) -> str:
+        """Return the resource's id."""
+
+    async def find(self, call: Call, id_: str) -> tuple[Properties | None, ImageBuilderError | None]:
+        """Return the state of something that no state is known of, to import it; None where there is none."""
+        kind = self.kind.value
+        error = PermanentError(f"{kind} cannot be imported", next_step="declare it, which starts nothing that is done")
+        return None, error.with_action(f"importing {id_}")
 
     @abc.abstractmethod
     async def read(self, call: Call, state: Properties) -> tuple[Properties | None, ImageBuilderError | None]:
@@ -117,10 +224,6 @@ class UpdateHandler(Handler):
     is_fleet: ClassVar[bool]
 
     @abc.abstractmethod
-    def id_of(self, call: Call, inputs: Properties) -> str:
-        """Return the resource's id."""
-
-    @abc.abstractmethod
     def states(self, state: Properties) -> FleetState:
         """Return the states of the images."""
 
@@ -139,11 +242,44 @@ class UpdateHandler(Handler):
         """Carry out the declared state update for all images, or adopt what was started for them before."""
         return await self._apply(call, inputs, {}, again=self.images(inputs), removed=())
 
+    def preview(self, call: Call, olds: Properties, inputs: Properties) -> Result:
+        """Return the outputs that stay as they are; those of images that an update is carried out for are unknown."""
+        changed, states = self.changed(olds, inputs), self.states(olds)
+        arns = self.images(inputs)
+        again = set(arns) if changed.inputs.rerun or not olds else states.incomplete(arns)
+        kept = FleetState({arn: states.images[arn] for arn in arns if arn not in again})
+        outputs = self.outputs_ahead(kept, again, inputs)
+        own = {CLIENT_TOKEN: digest(inputs.get("client_token"))}
+        return Result(self.id_of(call, inputs), {**inputs, **outputs, **own})
+
+    @abc.abstractmethod
+    def outputs_ahead(self, kept: FleetState, again: Collection[str], inputs: Properties) -> dict[str, Any]:
+        """Return the outputs as a preview knows them.
+
+        Args:
+            kept: the states of the images that nothing will be done for.
+            again: the images that an update will be carried out for.
+            inputs: what is declared.
+        """
+
     async def update(self, call: Call, olds: Properties, news: Properties) -> Result:
         """Carry out what has changed: for all images, or for those alone that came, left, or are not as declared."""
         found, arns = self.changed(olds, news), self.images(news)
         again = arns if found.inputs.rerun else sorted(self.states(olds).incomplete(arns))
         return await self._apply(call, news, olds, again=again, removed=found.inputs.removed)
+
+    def takes_away(
+        self, olds: Properties, news: Properties, changed: Changed | None
+    ) -> tuple[Properties, Sequence[str]]:
+        """Return the declared update, and the images that it is carried out for."""
+        arns = self.images(news)
+        if changed and changed.inputs.replace:
+            # The engine has the replacement checked by itself, as a resource that is to be created.
+            return {}, []
+        if changed and not changed.inputs.rerun:
+            again = self.states(olds).incomplete(arns)
+            arns = [arn for arn in arns if arn in again]
+        return news, arns
 
     async def read(self, call: Call, state: Properties) -> tuple[Properties | None, ImageBuilderError | None]:
         """Read the images, and the executions that were unfinished."""
@@ -194,9 +330,10 @@ class UpdateHandler(Handler):
         rerun = bool(olds) and bool(self.changed(olds, inputs).inputs.rerun)
         request = validation.request(inputs)
         tasks: dict[str, Any] = {}
+        before_start = self._before_start(call, inputs, list(again))
         for arn in again:
             change = declare(arn, inputs, request, olds, before.get(arn, UpdateState()), rerun, fleet=self.is_fleet)
-            tasks[arn] = functools.partial(self._update_image, call, change)
+            tasks[arn] = functools.partial(self._update_image, call, change, before_start)
         if inputs["on_destroy"] != "retain" and removed:
             undone = validation.request(olds)
             for arn in await self._unclaimed(call, [arn for arn in sorted(removed) if arn in before]):
@@ -211,11 +348,23 @@ class UpdateHandler(Handler):
                 after[arn] = done
             elif arn in again and arn in run.results.progress:
                 after[arn] = _incomplete(before.get(arn, UpdateState()), run.results.progress[arn])
-        state = {**inputs, **self.outputs(FleetState(after), inputs), CLIENT_TOKEN: digest(inputs.get("client_token"))}
-        return Result(self.id_of(call, inputs), state, run.error)
+        # What could not be undone for an image that left is still to be: as if it had not left yet.
+        kept = {
+            **inputs,
+            **self.with_images(inputs, [arn for arn in removed if arn in tasks.keys() - run.results.done]),
+        }
+        state = {**kept, **self.outputs(FleetState(after), kept), CLIENT_TOKEN: digest(inputs.get("client_token"))}
+        started = bool(run.results.done) or any(p.execution_id for p in run.results.progress.values())
+        return Result(self.id_of(call, inputs), state, run.error, started)
 
-    async def _update_image(self, call: Call, change: Change, client: ImageClient) -> UpdateState:
-        outcome = await apply(change, client)
+    def with_images(self, inputs: Properties, arns: Collection[str]) -> Properties:
+        """Return the inputs with more images."""
+        return inputs
+
+    async def _update_image(
+        self, call: Call, change: Change, before_start: BeforeStart | None, client: ImageClient
+    ) -> UpdateState:
+        outcome = await apply(change, client, before_start)
         if outcome.truncated and not self.is_fleet:
             await self.host.engine.info(call.urn, _describe_truncation(client.arn, outcome))
         return UpdateState.from_outcome(outcome)
@@ -249,6 +398,38 @@ class StateUpdateHandler(UpdateHandler):
         """Return the outputs of the one image, each at the top."""
         return states.images[inputs["resource_arn"]].to_state()
 
+    def outputs_ahead(self, kept: FleetState, again: Collection[str], inputs: Properties) -> dict[str, Any]:
+        """Return the outputs of the one image."""
+        for state in kept.images.values():
+            return state.to_state()
+        return dict.fromkeys(OUTPUTS, UNKNOWN) | (
+            {"client_token": inputs["client_token"]} if inputs.get("client_token") else {}
+        )
+
+    async def find(self, call: Call, id_: str) -> tuple[Properties | None, ImageBuilderError | None]:
+        """Return the state of an image that is as if this resource had declared the state that it is in."""
+        action = f"importing image {id_}"
+        try:
+            validation.ImageArn.parse(id_)
+        except ValueError as error:
+            return None, PermanentError(str(error), action=action)
+        run = await self.host.run(call, {id_: ImageClient.find_image}, verb="importing", fleet=False)
+        if run.error:
+            return None, run.error
+        image = run.results.done[id_]
+        if image.state == IMAGE_GONE:
+            return None, None
+        inputs = {"resource_arn": id_, "state": image.state}
+        checked = validation.validate(self.kind, inputs)
+        if checked.failures:
+            return None, PermanentError(
+                f"it is {image.state}, which is no state that can be declared",
+                action=action,
+                next_step="import it once it is AVAILABLE, DEPRECATED or DISABLED",
+            )
+        state = UpdateState.from_outcome(Outcome("", image))
+        return {**checked.inputs, **state.to_state(), "client_token": None}, None
+
     def _vanished(self, before: UpdateState) -> UpdateState | None:
         return None
 
@@ -278,6 +459,18 @@ class FleetHandler(UpdateHandler):
         """Return the outputs by image."""
         return states.to_state(inputs["resource_arns"])
 
+    def outputs_ahead(self, kept: FleetState, again: Collection[str], inputs: Properties) -> dict[str, Any]:
+        """Return the outputs by image, as far as it is known which images there are."""
+        known = kept.to_state(kept.images)
+        names = ("executions", "lifecycle_execution_ids")
+        if has_unknown(inputs["resource_arns"]):
+            return {**known, **dict.fromkeys(names, UNKNOWN)}
+        return {**known, **{name: {**known[name], **dict.fromkeys(again, UNKNOWN)} for name in names}}
+
+    def with_images(self, inputs: Properties, arns: Collection[str]) -> Properties:
+        """Return the inputs with more images."""
+        return {**inputs, "resource_arns": [*inputs["resource_arns"], *arns]}
+
     def _vanished(self, before: UpdateState) -> UpdateState | None:
         gone = "the image is gone, take it out of resource_arns"
         return UpdateState.from_state(
@@ -295,14 +488,19 @@ class CleanupHandler(Handler):
         arn = properties.get("resource_arn")
         return [arn] if isinstance(arn, str) and arn != UNKNOWN else []
 
+    def id_of(self, call: Call, inputs: Properties) -> str:
+        """Return the image's ARN."""
+        arn: str = inputs["resource_arn"]
+        return arn
+
     async def create(self, call: Call, inputs: Properties) -> Result:
         """Keep what is to be deleted one day; no call."""
         # There may be a clean-up of the same image again later on, and what the one before it did is not its doing.
-        return Result(inputs["resource_arn"], {**inputs, DECLARED_AT: str(time.time_ns())})
+        return Result(self.id_of(call, inputs), {**inputs, DECLARED_AT: str(time.time_ns())})
 
     async def update(self, call: Call, olds: Properties, news: Properties) -> Result:
         """Keep what is to be deleted one day; no call."""
-        return Result(news["resource_arn"], {**news, DECLARED_AT: olds.get(DECLARED_AT)})
+        return Result(self.id_of(call, news), {**news, DECLARED_AT: olds.get(DECLARED_AT)})
 
     async def read(self, call: Call, state: Properties) -> tuple[Properties | None, ImageBuilderError | None]:
         """Return the state as it is; None where the image is gone, which leaves nothing to clean up."""
@@ -317,7 +515,7 @@ class CleanupHandler(Handler):
         arn = state["resource_arn"]
         if not await self._unclaimed(call, [arn]):
             return None
-        task = functools.partial(self._clean_up, state)
+        task = functools.partial(self._clean_up, state, self._before_start(call, state, [arn]))
         run = await self.host.run(call, {arn: task}, verb="deleting", fleet=False)
         if run.error:
             return run.error
@@ -337,8 +535,19 @@ class CleanupHandler(Handler):
             )
         return None
 
-    async def _clean_up(self, state: Properties, client: ImageClient) -> Outcome | None:
-        return await clean_up(validation.request(state), client, declared_at=state.get(DECLARED_AT))
+    async def _clean_up(
+        self, state: Properties, before_start: BeforeStart | None, client: ImageClient
+    ) -> Outcome | None:
+        request, declared_at = validation.request(state), state.get(DECLARED_AT)
+        return await clean_up(request, client, declared_at=declared_at, before_start=before_start)
+
+    def takes_away(
+        self, olds: Properties, news: Properties, changed: Changed | None
+    ) -> tuple[Properties, Sequence[str]]:
+        """Return the clean-up that a replacement carries out: that of the image before."""
+        if changed is None or not changed.inputs.replace or has_unknown(news.get("resource_arn")):
+            return {}, []
+        return olds, self.images(olds)
 
 
 HANDLERS: tuple[type[Handler], ...] = (StateUpdateHandler, FleetHandler, CleanupHandler)

@@ -362,10 +362,12 @@ class FakeService(Service):
         return {{"NextToken": "nextToken"}.get(key, key): value for key, value in page.items()}
 
 
+@functools.cache
 def _model(service: str) -> Any:
     return _SESSION.get_service_model(service)
 
 
+@functools.cache
 def _operations(service: str) -> dict[str, str]:
     return {botocore.xform_name(name): name for name in _model(service).operation_names}
 
