@@ -403,10 +403,6 @@ def _without_none(value: Any) -> Any:
     return [_without_none(item) for item in value] if isinstance(value, list) else value
 
 
-class Killed(asyncio.CancelledError):
-    """The process was killed."""
-
-
 def kill_at(point: int) -> Callable[[str, str], None]:
     """Return an interrupt that kills the run at a point: each call has one before it and one before its answer."""
     passed = 0
@@ -417,7 +413,7 @@ def kill_at(point: int) -> Callable[[str, str], None]:
         if passed >= point:
             for task in asyncio.all_tasks():
                 task.cancel()
-            raise Killed
+            raise asyncio.CancelledError
 
     return interrupt
 
