@@ -19,6 +19,7 @@ A process can die at any arrow: the next run comes to the same execution by the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -239,10 +240,15 @@ class _Application:
         """Wait until an execution that has the image in use has ended; a schedule that is to give way is cancelled."""
         client = self._client
         client.progress.blocking_execution = execution_id
-        if await self._gives_way(execution_id):
-            await cancel_and_wait(client, execution_id)
-        else:
-            await wait_until_ended(client, execution_id)
+        # Reads may lag behind the start of a schedule: what is not seen to be one yet is looked at once more.
+        for limit in (_LAG, None) if self._change.cancels_schedules else (None,):
+            if await self._gives_way(execution_id):
+                await cancel_and_wait(client, execution_id)
+                break
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(limit):
+                    await wait_until_ended(client, execution_id)
+                    break
         client.progress.blocking_execution = None
 
     async def _gives_way(self, execution_id: str) -> bool:

@@ -276,6 +276,15 @@ def test_any_schedule_gives_way_to_a_clean_up(status: str) -> None:
     assert sim.state() == "DELETED"
 
 
+def test_a_schedule_that_has_just_been_started_gives_way_too() -> None:
+    """Reads lag behind its start: it is not seen to be one at the first look."""
+    sim = Simulation(variants={"consistency": "lag"})
+    sim.person(SCHEDULE)
+    clean_up(sim)
+    assert sim.executions() == [("DEPRECATED", "CANCELLED"), ("DELETED", "SUCCESS")]
+    assert sim.loop.time() < 30
+
+
 def test_another_execution_is_waited_out_by_a_clean_up() -> None:
     sim = Simulation()
     sim.person(DISABLE)
