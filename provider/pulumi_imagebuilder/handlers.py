@@ -88,7 +88,15 @@ class Handler(abc.ABC):
 
         In the preview of a resource that is to be created, show what that would take away.
         """
-        self.host.claims.declare(call.urn, self.images(news))
+        state = news.get("state")
+        others = self.host.claims.declare(call.urn, self.images(news), state if state != UNKNOWN else None)
+        for arn, (other, its_state) in list(others.items())[:_MAX_NAMED]:
+            name = other.rpartition("::")[2]
+            await self.host.engine.warn(
+                call.urn,
+                f"image {arn} is declared {state} here and {its_state} by {name}: the two take it from each other, so "
+                "declare it once",
+            )
         self._in_preview[call.urn] = call.dry_run
         checked = validation.validate(self.kind, news, previous=olds or None)
         if call.dry_run and not olds and not checked.failures:
