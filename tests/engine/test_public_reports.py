@@ -133,7 +133,7 @@ aged("DELETED", {deleted}, include_resources={{"amis": True, "snapshots": True}}
 
 
 def test_one_image_declared_in_two_states_is_warned_of(bench: Any) -> None:
-    """aws/aws-cdk#36152 with ages that overlap: two rules hold for an old build, and undo each other at each refresh."""
+    """aws/aws-cdk#36152 with ages that overlap: two rules hold for an old build, and each refresh finds the other."""
     bench.write(
         HEAD
         + """
