@@ -16,26 +16,26 @@ _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-sta
 
 
 def find() -> tuple[str, str] | None:
-    """The browser and its driver on PATH; None where either is missing."""
+    """Return the paths of a browser and its driver on PATH; None where either is missing."""
     browser = next(filter(None, map(shutil.which, _BROWSERS)), None)
     driver = shutil.which("chromedriver")
     return (browser, driver) if browser and driver else None
 
 
 def version(browser: str) -> str:
-    """What a browser calls itself, such as ``Chromium 140.0``."""
-    told = subprocess.run([browser, "--version"], capture_output=True, text=True, check=True).stdout
-    return " ".join(told.split()[:2])
+    """Return a browser's name and version, such as ``Chromium 140.0``."""
+    output = subprocess.run([browser, "--version"], capture_output=True, text=True, check=True).stdout
+    return " ".join(output.split()[:2])
 
 
 @contextlib.contextmanager
 def chromium(width: int = 1440, height: int = 900, scale: float = 1) -> Iterator[Chrome]:
-    """A window of the browser, without a screen.
+    """Open a window of the browser, without a screen.
 
     Args:
         width: of the page, in its own pixels.
         height: of the page, in its own pixels.
-        scale: pixels of a picture for one of the page's.
+        scale: pixels of a screenshot for one of the page's.
 
     Raises:
         RuntimeError: there is no browser, or no driver for it.

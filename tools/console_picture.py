@@ -1,4 +1,4 @@
-"""`make picture`: the emulator's console in docs/images/console.png, taken while `pulumi up` runs."""
+"""Take the picture of the emulator's console in docs/images/console.png, while `pulumi up` runs."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def main() -> int:
             window.get(f"{emulator.url}/console")
             workspace = Workspace(project, Path(folder, "stack"), emulator.url, {})
             with workspace.start("up", "--yes", "--skip-preview", "--non-interactive") as up:
-                half_way = "#executions .item:has(.steps .IN_PROGRESS) .SUCCESS"
-                WebDriverWait(window, 120).until(lambda page: len(page.find_elements(By.CSS_SELECTOR, half_way)) > 3)
+                some_done = "#executions .item:has(.steps .IN_PROGRESS) .SUCCESS"
+                WebDriverWait(window, 120).until(lambda page: len(page.find_elements(By.CSS_SELECTOR, some_done)) > 3)
                 PICTURE.parent.mkdir(parents=True, exist_ok=True)
                 window.save_screenshot(str(PICTURE))
-                told, _ = up.communicate()
-    print(told)
+                output, _ = up.communicate()
+    print(output)
     print(PICTURE.relative_to(ROOT))
     return up.returncode
 

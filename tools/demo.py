@@ -52,7 +52,7 @@ def say(text: str) -> None:
 
 
 def show_amis(url: str, regions: list[str]) -> None:
-    """Print the image's AMIs in these regions as EC2 tells them."""
+    """Print the AMIs that EC2 has in these regions."""
     print(f"    {'region':<12}{'AMI':<24}{'state':<12}deprecated at")
     for region in regions:
         ec2: Any = boto3.client(

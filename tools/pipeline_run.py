@@ -1,4 +1,4 @@
-"""`pulumi up` of the quickstart against a local Image Builder, with the options given; for `make recordings`."""
+"""`pulumi up` of the quickstart against a local Image Builder, with the options given, to be recorded."""
 
 from __future__ import annotations
 

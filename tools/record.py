@@ -1,4 +1,6 @@
-"""Record a command in a terminal as a picture that plays: `record.py [--as TEXT] PICTURE.svg COMMAND [ARGUMENT…]`.
+"""Record a command in a terminal as a picture that plays.
+
+    python -m tools.record [--as TEXT] PICTURE.svg COMMAND [ARGUMENT…]
 
 The command is shown at the top, or the text in its place.
 
@@ -27,10 +29,10 @@ import pyte
 
 COLUMNS, LINES = 120, 36
 WIDTH, HEIGHT, MARGIN = 8.0, 18, 16
-BETWEEN_FRAMES = 0.1
-"""Seconds; faster changes are one."""
-_BEFORE_THE_FIRST = 0.5
-"""Seconds that the picture shows the command alone, however long it took to tell anything."""
+FRAME_INTERVAL = 0.1
+"""Seconds; changes that follow each other faster are one frame."""
+_LEAD_IN = 0.5
+"""Seconds that the picture shows the command alone, however long it took to print anything."""
 
 COLOURS = {
     # By the names and numbers that pyte has for them.
@@ -52,7 +54,7 @@ COLOURS = {
 
 
 class Run(NamedTuple):
-    """Neighbouring characters of one look."""
+    """Neighbouring characters of one colour and weight."""
 
     column: int
     text: str
@@ -65,23 +67,23 @@ Frame = tuple[float, list[Row]]
 
 
 def record(command: list[str], screen: pyte.Screen, title: str) -> Iterator[Frame]:
-    """Run a command in a terminal and yield what it shows at each change, with the seconds since it began to tell."""
+    """Run a command in a terminal; yield the screen at each change, with the seconds since its first output."""
     terminal, inner = pty.openpty()
     fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", screen.lines, screen.columns, 0, 0))
     stream, decoder = pyte.Stream(screen), codecs.getincrementaldecoder("utf-8")("replace")
     stream.feed(f"\x1b[1m$ {title}\x1b[0m\r\n")
     began = shown = 0.0
     yield 0.0, rows(screen)
-    # Under `make recordings`, a make that is recorded would tell that it is an inner one, and where.
+    # A make that is recorded under make would print that it is an inner one, and where.
     outer = {"MAKELEVEL", "MAKEFLAGS", "MFLAGS"}
     environment = {name: value for name, value in os.environ.items() if name not in outer} | {"TERM": "xterm-256color"}
     with subprocess.Popen(command, stdin=inner, stdout=inner, stderr=inner, env=environment) as process:
         os.close(inner)
         while chunk := _read(terminal):
             if not began:
-                began = shown = time.monotonic() - _BEFORE_THE_FIRST
+                began = shown = time.monotonic() - _LEAD_IN
             stream.feed(decoder.decode(chunk))
-            due = shown + BETWEEN_FRAMES
+            due = shown + FRAME_INTERVAL
             # What comes right behind belongs to the same frame.
             if time.monotonic() < due and select.select([terminal], [], [], due - time.monotonic())[0]:
                 continue
@@ -102,7 +104,7 @@ def _read(terminal: int) -> bytes:
 
 
 def rows(screen: pyte.Screen) -> list[Row]:
-    """The lines of a screen, without what is blank at their ends."""
+    """Return the lines of a screen, without the blanks at their ends."""
     found = []
     for y in range(screen.lines):
         line = [screen.buffer[y][x] for x in range(screen.columns)]
@@ -116,7 +118,7 @@ def rows(screen: pyte.Screen) -> list[Row]:
 
 
 def draw(frames: list[Frame], lines: int) -> str:
-    """The frames as one SVG: each row is there once for every text it has had, with the time it showed it."""
+    """Return the frames as one SVG: each row once for every text it has had, with the time that it was shown."""
     width, height = COLUMNS * WIDTH + 2 * MARGIN, lines * HEIGHT + 2 * MARGIN
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}"'
@@ -159,7 +161,7 @@ def _text(row: Row, y: int) -> str:
 
 
 def main() -> None:
-    """Record what the command line says."""
+    """Record the command of the command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("picture", type=Path)
     parser.add_argument("--as", dest="title")

@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -138,7 +138,7 @@ class Progress:
 
 
 def run(
-    command: list[str | os.PathLike[str]],
+    command: Sequence[str | os.PathLike[str]],
     *,
     cwd: Path = ROOT,
     on_line: Callable[[str], object] = lambda line: None,
@@ -200,13 +200,23 @@ def run(
     return output
 
 
-def fingerprint(paths: Iterable[Path]) -> str:
-    """Return a digest of files, by name and content."""
-    digest = hashlib.sha256(sys.version.encode())
+def fingerprint(paths: Iterable[Path], settings: object) -> str:
+    """Return a digest of files, by name and content, and of settings by their `repr`."""
+    digest = hashlib.sha256(repr(settings).encode())
     for path in sorted(paths):
         digest.update(f"{path.relative_to(ROOT)}\0".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def environment_fingerprint() -> str:
+    """Return what .venv/ is made from: the Python, and what both packages declare."""
+    return fingerprint(DECLARATIONS, sys.version)
+
+
+def engine_fingerprint() -> str:
+    """Return what .engine/ is made from: the programs, and the versions of their Go modules."""
+    return fingerprint(MODULES.glob("*/go.*"), TARGETS)
 
 
 def is_current(stamp: Path, wanted: str) -> bool:
@@ -220,13 +230,13 @@ def prepare_environment(progress: Progress) -> None:
     Raises:
         SetupError: the environment cannot be made, or pip fails.
     """
-    stamp, wanted = ENVIRONMENT / ".stamp", fingerprint(DECLARATIONS)
+    stamp, wanted = ENVIRONMENT / ".stamp", environment_fingerprint()
     # A link leads to the environment of another clone, which is not to be changed from here.
     if ENVIRONMENT.is_symlink() or is_current(stamp, wanted):
         return
     progress.show("create .venv")
     run([sys.executable, "-m", "venv", ENVIRONMENT], tick=progress.tick)
-    pip: list[str | os.PathLike[str]] = [ENVIRONMENT / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
+    pip = [str(ENVIRONMENT / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
     # The command imagebuilder-emulator once belonged to the other package: pip removes an old version after it has
     # installed the new one of what it depends on, and would take the new command away with it.
     run([*pip, "uninstall", "--quiet", "--yes", *PACKAGES])
@@ -236,7 +246,7 @@ def prepare_environment(progress: Progress) -> None:
         word, _, rest = line.strip().partition(" ")
         counts[word] += 1
         if line.startswith("Installing collected packages: "):
-            progress.show("unpack them", f"{rest.count(',') + 1} packages")
+            progress.show("install Python packages", f"{rest.count(',') + 1} of them")
         else:
             progress.show("fetch Python packages", f"{counts['Collecting']} found, {counts['Downloading']} downloaded")
 
@@ -254,8 +264,7 @@ def prepare_engine(progress: Progress) -> None:
     """
     if shutil.which("pulumi") or ENGINE.parent.is_symlink():
         return
-    stamp = ENGINE.parent / ".stamp"
-    wanted = fingerprint([Path(__file__), *MODULES.glob("*/go.*")])
+    stamp, wanted = ENGINE.parent / ".stamp", engine_fingerprint()
     if is_current(stamp, wanted):
         return
     if not shutil.which("go"):

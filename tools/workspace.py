@@ -19,11 +19,11 @@ STACK = "local"
 
 
 def environment(folder: Path, endpoint: str) -> dict[str, str]:
-    """The environment of a run: the user's, without their Pulumi login and AWS settings.
+    """Return the environment of a run: the user's, without their Pulumi login and AWS settings.
 
     Args:
         folder: where Pulumi keeps its home and its state.
-        endpoint: the URL that stands for all AWS services.
+        endpoint: the URL that all AWS services are called at.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PULUMI_"))}
     for inner in ("home", "state"):
@@ -50,7 +50,7 @@ def environment(folder: Path, endpoint: str) -> dict[str, str]:
 
 
 class Workspace:
-    """A stack of one Pulumi program.
+    """A stack of one Pulumi program, in any language.
 
     The project's `Pulumi.yaml` is copied, with `main` pointing back to the program: settings of the stack, which Pulumi
     writes beside it, stay out of the project, and many stacks of one program can run side by side.
@@ -58,7 +58,7 @@ class Workspace:
     Args:
         project: folder of the program's `Pulumi.yaml`.
         folder: where Pulumi's home, state and stack settings are kept.
-        endpoint: the URL that stands for all AWS services.
+        endpoint: the URL that all AWS services are called at.
         settings: the stack's configuration, as `quickstart:imageArn`.
         backend: URL of where the state is kept. Default: a folder beside the home.
 
@@ -95,7 +95,7 @@ class Workspace:
 
         Args:
             arguments: the command and its options.
-            show: whether a person follows it; else its output is kept.
+            show: whether it prints to the terminal; else its output is returned.
             limit: seconds until it is killed.
 
         Raises:
@@ -110,7 +110,7 @@ class Workspace:
         return subprocess.CompletedProcess(arguments, process.returncode, out or "", err or "")
 
     def start(self, *arguments: str, show: bool = False) -> subprocess.Popen[str]:
-        """Run `pulumi` on this stack without waiting for it; unseen runs lead a process group of their own."""
+        """Start `pulumi` on this stack; a run that is not shown leads a process group of its own."""
         pipe = None if show else subprocess.PIPE
         return subprocess.Popen(
             ["pulumi", *arguments],  # noqa: S607
@@ -124,7 +124,7 @@ class Workspace:
         )
 
     def processes(self) -> list[int]:
-        """The processes that work on this stack."""
+        """Return the ids of the processes that work on this stack."""
         home = f"PULUMI_HOME={self.environment['PULUMI_HOME']}".encode()
         found = []
         for process in Path("/proc").glob("[0-9]*"):
@@ -134,11 +134,11 @@ class Workspace:
         return found
 
     def outputs(self) -> dict[str, Any]:
-        """The stack's outputs."""
+        """Return the stack's outputs."""
         return dict(json.loads(self._ask("stack", "output", "--json")))
 
     def state(self) -> dict[str, Any]:
-        """The stack's state as Pulumi keeps it."""
+        """Return the stack's state as Pulumi keeps it."""
         return dict(json.loads(self._ask("stack", "export")))
 
     def _ask(self, *arguments: str) -> str:
@@ -162,7 +162,7 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 @contextlib.contextmanager
 def emulator(seed: Path, execution_time: str = "5s") -> Iterator[str]:
-    """The local Image Builder in a process of its own; yields its URL.
+    """Run the local Image Builder in a process of its own; yield its URL.
 
     Raises:
         RuntimeError: it does not start.

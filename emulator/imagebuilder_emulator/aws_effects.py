@@ -1,4 +1,4 @@
-"""What executions do to EC2 and ECR."""
+"""Effects of executions on EC2 and ECR."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from .ec2_exceptions import EC2ClientError
 from .entities import Ami
-from .moto_backends import ami_tags, deregister_ami, find_ami, format_time, remove_snapshot
+from .moto_backends import ami_tags, deregister_ami, find_ami, format_time, parse_time, remove_snapshot, tag_ami
 
 _UNIT_DAYS = {"DAYS": 1, "WEEKS": 7, "MONTHS": 30, "YEARS": 365}
 
@@ -17,7 +17,7 @@ class ResourceFailure(Exception):
 
 
 def exclusion_reason(ami: Ami, rules: dict[str, Any], now: datetime) -> str | None:
-    """Why an AMI is left out by the exclusion rules; None when it takes part."""
+    """Return why an AMI is left out by the exclusion rules; None when it takes part."""
     found = find_ami(ami)
     if found is None:
         return None
@@ -32,7 +32,7 @@ def exclusion_reason(ami: Ami, rules: dict[str, Any], now: datetime) -> str | No
     launched, within = getattr(found, "last_launched_time", None), rules.get("lastLaunched")
     if launched and within:
         limit = timedelta(days=within["value"] * _UNIT_DAYS[within["unit"]])
-        if now - datetime.fromisoformat(launched.replace("Z", "+00:00")) <= limit:
+        if now - parse_time(launched) <= limit:
             return f"The AMI was launched within the last {within['value']} {within['unit'].lower()}"
     tags = ami_tags(found)
     for key, value in rules.get("tagMap", {}).items():
@@ -41,27 +41,31 @@ def exclusion_reason(ami: Ami, rules: dict[str, Any], now: datetime) -> str | No
     return None
 
 
-def set_deprecation(ami: Ami, at: datetime | None) -> None:
-    """Set, or take back, the time at which EC2 deprecates an AMI."""
-    _existing(ami).deprecation_time = format_time(at) if at else None
+def set_deprecation(ami: Ami, at: datetime) -> None:
+    """Set the time at which EC2 deprecates an AMI, and tag it as the service does; one that is gone is left alone."""
+    found = find_ami(ami)
+    if found is not None:
+        found.deprecation_time = format_time(at)
+        tag_ami(ami, "DeprecatedBy", "EC2 Image Builder")
 
 
 def change_ami(ami: Ami, target: str, now: datetime) -> None:
-    """Deprecate, disable, restore or deregister an AMI.
+    """Deprecate, disable, restore or deregister an AMI; one that is gone, or in that state, is left as it is.
 
     Raises:
-        ResourceFailure: the AMI is protected from deregistration, or is not there; for a deletion the latter is no
-            failure.
+        ResourceFailure: it is to be deregistered, and is protected from that.
     """
+    found = find_ami(ami)
+    if found is None:
+        return
     if target == "DELETED":
         try:
             deregister_ami(ami)
         except EC2ClientError as error:
             raise ResourceFailure(error.message) from None
-        return
-    found = _existing(ami)
-    if target == "DEPRECATED":
-        found.deprecation_time = found.deprecation_time or format_time(now)
+    elif target == "DEPRECATED":
+        if not found.deprecation_time or parse_time(found.deprecation_time) > now:
+            set_deprecation(ami, now)
     elif target == "DISABLED":
         found.state = "disabled"
         # A disabled AMI is private: accounts it was shared with lose it, and restoring does not share it again.
@@ -79,10 +83,3 @@ def delete_snapshot(ami: Ami, snapshot_id: str) -> None:
     if find_ami(ami) is not None:
         raise ResourceFailure(f"The snapshot {snapshot_id} is in use by the AMI {ami.id}")
     remove_snapshot(ami, snapshot_id)
-
-
-def _existing(ami: Ami) -> Any:
-    found = find_ami(ami)
-    if found is None:
-        raise ResourceFailure(f"The AMI {ami.id} does not exist")
-    return found

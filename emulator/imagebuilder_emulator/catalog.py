@@ -9,7 +9,7 @@ from operator import attrgetter
 
 from .entities import Image, parse_version
 
-_place, _numbers = attrgetter("place"), attrgetter("numbers")
+_sort_key, _version_numbers = attrgetter("sort_key"), attrgetter("version_numbers")
 
 
 class Catalog(MutableMapping[str, Image]):
@@ -28,12 +28,12 @@ class Catalog(MutableMapping[str, Image]):
             del self[arn]
         self._images[arn] = image
         for ordered in self._lists(image):
-            bisect.insort(ordered, image, key=_place)
+            bisect.insort(ordered, image, key=_sort_key)
 
     def __delitem__(self, arn: str) -> None:
         image = self._images.pop(arn)
         for ordered in self._lists(image):
-            del ordered[bisect.bisect_left(ordered, image.place, key=_place)]
+            del ordered[bisect.bisect_left(ordered, image.sort_key, key=_sort_key)]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._images)
@@ -42,20 +42,20 @@ class Catalog(MutableMapping[str, Image]):
         return len(self._images)
 
     def in_region(self, region: str) -> Sequence[Image]:
-        """The images of a region, by name, version and build."""
+        """Return the images of a region, by name, version and build."""
         return self._regions.get(region, ())
 
     def builds(self, version_arn: str) -> Sequence[Image]:
-        """The builds of a version, oldest first; ``x`` in place of a number stands for any, as in ``1.x.x``."""
+        """Return the builds of a version, oldest first; ``x`` in place of a number means any, as in ``1.x.x``."""
         stem, _, version = version_arn.rpartition("/")
         numbers = parse_version(version)
         known = self._names.get(stem)
         if known is None or numbers is None:
             return ()
         if len(numbers) < 3:
-            return [image for image in known if image.numbers[: len(numbers)] == numbers]
-        first = bisect.bisect_left(known, numbers, key=_numbers)
-        last = bisect.bisect_right(known, numbers, key=_numbers)
+            return [image for image in known if image.version_numbers[: len(numbers)] == numbers]
+        first = bisect.bisect_left(known, numbers, key=_version_numbers)
+        last = bisect.bisect_right(known, numbers, key=_version_numbers)
         return [image for image in known[first:last] if image.version == version]
 
     def _lists(self, image: Image) -> tuple[list[Image], list[Image]]:

@@ -12,12 +12,14 @@ from datetime import timedelta
 from pathlib import Path
 
 from .clock import parse_duration
+from .variants import parse_variants
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or Ctrl-C; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="imagebuilder-emulator", description="EC2 Image Builder on this machine, with EC2, ECR, IAM, STS and S3."
+        prog="imagebuilder-emulator",
+        description="EC2 Image Builder on this machine, with EC2, ECR, IAM, STS, S3, Systems Manager and Auto Scaling.",
     )
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0, the default, takes a free one")
     parser.add_argument("--seed", type=Path, metavar="FILE", help="roles and images to begin with, YAML or JSON")
@@ -41,22 +43,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="FILE",
         help="load this file if it is there, in place of the seed; save it at the end",
     )
+    parser.add_argument(
+        "--variant",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a reading of what AWS's documentation leaves open, as schedule-status=PENDING; may be repeated",
+    )
     options = parser.parse_args(arguments)
+
+    try:
+        variants = parse_variants(options.variant)
+    except ValueError as error:
+        print(f"imagebuilder-emulator: {error}", file=sys.stderr)
+        return 2
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
 
-    # moto is slow to import: a mistake in the options is told before that. It reads large tables, which the garbage
+    # moto is slow to import: a mistake in the options is reported before that. It reads large tables, which the garbage
     # collector would go through again and again in vain: without it, the start takes a third less.
     gc.disable()
-    from .emulator import Emulator
+    try:
+        from .emulator import Emulator
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing == __package__:
+            raise
+        print(
+            f"imagebuilder-emulator: the package {missing!r} is not installed; "
+            "run `pip install 'pulumi-imagebuilder[emulator]'`",
+            file=sys.stderr,
+        )
+        return 2
 
     try:
         emulator = Emulator(
             options.seed,
             execution_time=options.execution_time,
             faults=options.fault,
+            variants=variants,
             state=options.state,
             port=options.port,
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import threading
-from datetime import datetime, timedelta, timezone
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
@@ -24,21 +25,31 @@ def parse_duration(text: str) -> timedelta:
         raise ValueError(f"{text!r} is longer than {timedelta.max.days} days") from None
 
 
-class Clock:
-    """Real time plus an offset."""
+def _real_time() -> datetime:
+    return datetime.now(UTC)
 
-    def __init__(self) -> None:
+
+class Clock:
+    """A base time plus an offset.
+
+    Args:
+        base: the time without offset, in UTC. Real time by default; a simulation gives one that stands still, as
+            ``lambda: datetime(2026, 1, 1, tzinfo=timezone.utc)``, and then time moves by `advance` and `set` alone.
+    """
+
+    def __init__(self, base: Callable[[], datetime] = _real_time) -> None:
+        self._base = base
         self._offset = timedelta(0)
         self._lock = threading.Lock()
 
     @property
     def offset(self) -> timedelta:
-        """How far the emulator is ahead of real time."""
+        """How far the emulator is ahead of the base time."""
         with self._lock:
             return self._offset
 
     def now(self) -> datetime:
-        """The emulator's present, in UTC."""
+        """Return the emulator's present, in UTC."""
         return self._present(self.offset)
 
     def advance(self, by: timedelta) -> datetime:
@@ -65,14 +76,13 @@ class Clock:
         return self.advance(to - self.now())
 
     def restore(self, offset: timedelta) -> None:
-        """Take over the ``offset`` of another clock: for a saved state, and the way back to real time."""
+        """Take over the ``offset`` of another clock: for a saved state, and the way back to the base time."""
         with self._lock:
             self._present(offset)
             self._offset = offset
 
-    @staticmethod
-    def _present(offset: timedelta) -> datetime:
+    def _present(self, offset: timedelta) -> datetime:
         try:
-            return datetime.now(timezone.utc) + offset
+            return self._base() + offset
         except OverflowError:
             raise ValueError(f"the clock cannot go {offset.days} days from real time") from None

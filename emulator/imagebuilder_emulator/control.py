@@ -1,15 +1,17 @@
-"""What a test or a person steers the emulator by: ``/_emulator/…``, JSON over HTTP.
+"""The control side of the emulator for tests and people: ``/_emulator/…``, JSON over HTTP.
 
-| path                           | methods                                                                         |
-| ------------------------------ | ------------------------------------------------------------------------------- |
-| ``/_emulator/clock``           | GET; POST ``{"advance": "90d"}`` or ``{"set": "2027-01-31T00:00:00Z"}``         |
-| ``/_emulator/faults``          | GET; POST (add) or PUT (replace all) ``["GetImage 503 first=2"]``; DELETE       |
-| ``/_emulator/faults/NUMBER``   | DELETE                                                                          |
-| ``/_emulator/requests``        | GET, with ``?operation=`` and ``?after=NUMBER``; DELETE                         |
-| ``/_emulator/requests/counts`` | GET                                                                             |
-| ``/_emulator/state``           | GET (save), PUT (load), DELETE (back to the seed)                               |
-| ``/_emulator/overview``        | GET, with ``?search=``, ``?state=``, ``?region=``, ``?start=``: for the console |
-| ``/console``                   | GET: the page itself                                                            |
+| path                             | methods |
+| --- | --- |
+| ``/_emulator/clock``             | GET; POST ``{"advance": "90d"}`` or ``{"set": "2027-01-31T00:00:00Z"}`` |
+| ``/_emulator/faults``            | GET; POST (add) or PUT (replace all) ``["GetImage 503 first=2"]``; DELETE |
+| ``/_emulator/faults/NUMBER``     | DELETE |
+| ``/_emulator/variants``          | GET; POST (set) or PUT (replace all) ``{"pages": "short"}``; DELETE |
+| ``/_emulator/policy-executions`` | POST (start) an entry of the seed's ``policy_executions`` |
+| ``/_emulator/requests``          | GET, with ``?operation=`` and ``?after=NUMBER``; DELETE |
+| ``/_emulator/requests/counts``   | GET |
+| ``/_emulator/state``             | GET (save), PUT (load), DELETE (back to the seed) |
+| ``/_emulator/overview``          | GET, with ``?search=``, ``?state=``, ``?region=``, ``?start=``: for the console |
+| ``/console``                     | GET: the page itself |
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from werkzeug.exceptions import BadRequest, HTTPException, NotFound, Unsupported
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
-from . import console
+from . import console, seed
 from .clock import parse_duration
 from .environment import Environment
 
@@ -51,6 +53,11 @@ class Control:
                     ("/_emulator/faults", "PUT", self._replace_faults),
                     ("/_emulator/faults", "DELETE", self._clear_faults),
                     ("/_emulator/faults/<int:number>", "DELETE", self._remove_fault),
+                    ("/_emulator/variants", "GET", self._variants),
+                    ("/_emulator/variants", "POST", self._set_variants),
+                    ("/_emulator/variants", "PUT", self._replace_variants),
+                    ("/_emulator/variants", "DELETE", self._reset_variants),
+                    ("/_emulator/policy-executions", "POST", self._start_policy_execution),
                     ("/_emulator/requests", "GET", self._requests),
                     ("/_emulator/requests", "DELETE", self._clear_requests),
                     ("/_emulator/requests/counts", "GET", self._counts),
@@ -112,6 +119,27 @@ class Control:
         if not self._environment.faults.remove(number):
             raise NotFound(f"there is no fault {number}")
         return self._faults(request)
+
+    def _variants(self, request: Request) -> Any:
+        return self._environment.variants.as_json()
+
+    def _set_variants(self, request: Request) -> Any:
+        self._environment.variants.set(_body(request))
+        return self._variants(request)
+
+    def _replace_variants(self, request: Request) -> Any:
+        self._environment.variants.replace(_body(request))
+        return self._variants(request)
+
+    def _reset_variants(self, request: Request) -> Any:
+        self._environment.variants.reset()
+        return self._variants(request)
+
+    def _start_policy_execution(self, request: Request) -> Any:
+        with self._environment.lock:
+            self._environment.backend.advance()
+            started = seed.start_policy_execution(_body(request), self._environment.backend)
+        return {"lifecycleExecutionId": started.id}
 
     def _requests(self, request: Request) -> Any:
         after = request.args.get("after", 0, type=int)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from moto.core.exceptions import ServiceException
 from moto.ec2.exceptions import (
     EC2ClientError,
     FilterNotImplementedError,
@@ -23,6 +24,17 @@ __all__ = [
     "MissingParameter",
     "UnvailableAMIIdError",
 ]
+
+
+class LaunchValidationError(ServiceException):
+    """What Auto Scaling makes of an AMI that EC2 does not launch.
+
+    Args:
+        message: EC2's message.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("ValidationError", message)
 
 
 class OperationNotPermittedError(EC2ClientError):

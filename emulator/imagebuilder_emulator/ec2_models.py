@@ -16,8 +16,10 @@ from moto.ec2.utils import generic_filter
 
 from .clock import Clock
 from .ec2_exceptions import (
+    EC2ClientError,
     InvalidAMIIdError,
     InvalidParameterValue,
+    LaunchValidationError,
     MalformedAMIIdError,
     MissingParameter,
     OperationNotPermittedError,
@@ -217,9 +219,16 @@ class Ec2Backend(EC2Backend):
             InvalidAMIIdError: the AMI never was there, or is not shared with this account.
             UnvailableAMIIdError: it was deregistered, or is disabled.
             MissingParameter: neither request nor launch template names one.
+            LaunchValidationError: the same for an Auto Scaling group, as its ``ValidationError``.
         """
         template = kwargs.get("launch_template")
-        image = self._launchable(image_id or (template and self._get_template_from_args(template).image_id))
+        try:
+            image = self._launchable(image_id or (template and self._get_template_from_args(template).image_id))
+        except EC2ClientError as error:
+            if "launch_config" not in kwargs:
+                raise
+            # Only Auto Scaling gives one, None too; it has no such code of its own.
+            raise LaunchValidationError(error.message) from None
         reservation = super().run_instances(image.id, count, user_data, security_group_names, **kwargs)
         image.last_launched_time = format_time(self.clock.now())
         return reservation

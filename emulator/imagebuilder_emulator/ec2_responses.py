@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import uuid
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC
 from typing import Any, TypeVar
 
 from moto.core.request import Request
@@ -29,6 +31,8 @@ _MAX_VERSIONS = 200
 _MAX_DEPTH = 10_000
 _STATES = frozenset({"pending", "running", "shutting-down", "terminated", "stopping", "stopped"})
 _OPTION_OF = {"ec2:Instance": "state-name", "ec2:LaunchTemplate": "version-depth"}
+_MOTO_REQUEST_ID = "request-id"
+_REPLACED_HEADERS = {"status", "x-amzn-requestid", "x-amzn-RequestId"}
 Item = TypeVar("Item")
 
 
@@ -57,8 +61,12 @@ class Ec2Response(EC2Response):
             if not isinstance(error, FilterNotImplementedError) and not str(error).startswith("Filter"):
                 raise
             status, headers, body = self.serialized(ActionResult(InvalidParameterValue(str(error))))
-        headers = {str(name): str(value) for name, value in headers.items() if name != "status"}
-        return int(status), headers, body.encode() if isinstance(body, str) else body
+        identity = str(uuid.uuid4())
+        answered = {str(name): str(value) for name, value in headers.items() if name not in _REPLACED_HEADERS}
+        # moto writes the same id into the body of every answer.
+        content = body.encode() if isinstance(body, str) else body
+        content = content.replace(f">{_MOTO_REQUEST_ID}<".encode(), f">{identity}<".encode())
+        return int(status), {**answered, "x-amzn-RequestId": identity}, content
 
     def _filters_from_querystring(self) -> dict[str, Any]:
         filters: dict[str, Any] = super()._filters_from_querystring()
@@ -128,7 +136,9 @@ class Ec2Response(EC2Response):
     def enable_image_deprecation(self) -> ActionResult:
         """``EnableImageDeprecation``."""
         self.error_on_dryrun()
-        self.ec2_backend.enable_image_deprecation(self._required("ImageId"), self._required("DeprecateAt"))
+        image_id, at = self._required("ImageId"), self._required("DeprecateAt")
+        # moto reads a time without its offset, which is UTC.
+        self.ec2_backend.enable_image_deprecation(image_id, at.replace(tzinfo=UTC))
         return ActionResult({"Return": True})
 
     def disable_image_deprecation(self) -> ActionResult:

@@ -29,11 +29,12 @@ class Emulator(Environment):
         seed: roles and images to begin with: a file, or what would be in it; nothing by default.
         execution_time: how long a lifecycle execution takes, and the build of an image: ``"5s"``, or a timedelta.
         faults: faults that are set from the start.
+        variants: readings of what the documentation leaves open, by name; the documented ones by default.
         state: a file that is loaded, if it is there, in place of the seed, and written at the end.
         port: the port on 127.0.0.1; 0, the default, takes a free one.
 
     Raises:
-        ValueError: the seed, the state, a fault or the time cannot be used; the text says why.
+        ValueError: the seed, the state, a fault, a variant or the time cannot be used; the text says why.
         OSError: the port is taken, or a file cannot be read.
     """
 
@@ -43,12 +44,15 @@ class Emulator(Environment):
         *,
         execution_time: timedelta | str = "5s",
         faults: Iterable[str] = (),
+        variants: Mapping[str, str] | None = None,
         state: Path | str | None = None,
         port: int = 0,
     ) -> None:
         self._state = Path(state) if state else None
         saved = _read(self._state) if self._state and self._state.exists() else None
-        super().__init__(seed if saved is None else None, execution_time=execution_time, faults=faults)
+        super().__init__(
+            seed if saved is None else None, execution_time=execution_time, faults=faults, variants=variants
+        )
         if saved is not None:
             self.load(saved)
             self._seed = seed

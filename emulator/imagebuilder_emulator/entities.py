@@ -1,4 +1,4 @@
-"""What the emulator remembers: images with what they were distributed as, and lifecycle executions."""
+"""The entities of the service: images with what they were distributed as, and lifecycle executions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_VERSION_NUMBER = 1_073_741_823
 
 
 def parse_version(version: str) -> list[int] | None:
-    """The numbers of a semantic version; ``x`` and what comes after it are left out: ``1.x.x`` is ``[1]``.
+    """Return the numbers of a semantic version; ``x`` and what comes after it are left out: ``1.x.x`` is ``[1]``.
 
     Returns:
         None where a number follows an ``x``, or is larger than the service allows.
@@ -68,6 +68,10 @@ class Image:
     tags: dict[str, str] = field(default_factory=dict)
     available_at: datetime | None = None
     """When an image that is being built becomes available."""
+    given_name: str | None = None
+    """The name as it was given, where that is not the one in the ARN: ``Web App`` for ``web-app``."""
+    failure_context: dict[str, Any] | None = None
+    """``ImageFailureContext`` of a build that failed."""
 
     @property
     def version_arn(self) -> str:
@@ -95,6 +99,11 @@ class Image:
         return self.arn.rsplit("/", 3)[1]
 
     @property
+    def display_name(self) -> str:
+        """The name as it was given."""
+        return self.given_name or self.name
+
+    @property
     def version(self) -> str:
         """The semantic version."""
         return self.arn.rsplit("/", 3)[2]
@@ -110,14 +119,14 @@ class Image:
         return f"{self.name}-{self.version}-{self.build}"
 
     @cached_property
-    def numbers(self) -> list[int]:
+    def version_numbers(self) -> list[int]:
         """The semantic version, to be compared."""
         return parse_version(self.version) or []
 
     @cached_property
-    def place(self) -> tuple[str, str, list[int], str, int]:
+    def sort_key(self) -> tuple[str, str, list[int], str, int]:
         """Where it comes in a list: by name, version and build."""
-        return self.name, self.account, self.numbers, self.version, self.build
+        return self.name, self.account, self.version_numbers, self.version, self.build
 
 
 @dataclass
@@ -153,6 +162,9 @@ class Execution:
     record_reason: str | None = None
     end: datetime | None = None
     cancelled_at: datetime | None = None
+    cancel_requested_at: datetime | None = None
+    policy_arn: str | None = None
+    """The lifecycle policy that started it; None where StartResourceStateUpdate did."""
 
     @property
     def region(self) -> str:
@@ -161,11 +173,11 @@ class Execution:
 
     @property
     def unfinished(self) -> bool:
-        """Whether it goes on."""
+        """Whether it has not ended yet."""
         return self.status in UNFINISHED_STATUSES
 
     def due(self) -> datetime | None:
-        """When its next step is due; None when it has ended."""
+        """Return when its next step is due; None when it has ended."""
         if self.status == "CANCELLING":
             return self.cancelled_at
         if self.status == "PENDING":

@@ -13,6 +13,7 @@ from .clock import Clock, parse_duration
 from .faults import Faults
 from .models import ImageBuilderBackend
 from .requestlog import RequestLog
+from .variants import Variants
 
 
 class Environment:
@@ -24,16 +25,19 @@ class Environment:
         seed: roles and images to begin with: a file, or what would be in it; nothing by default.
         execution_time: how long a lifecycle execution takes, and the build of an image: ``"5s"``, or a timedelta.
         faults: faults that are set from the start.
+        variants: readings of what the documentation leaves open, by name; the documented ones by default.
+        clock: the emulator's time; real time by default.
 
     Attributes:
         backend: Image Builder's images and executions. While the emulator serves, hold `lock` to touch it.
         clock: the emulator's time; a test moves it.
         faults: faults that are set.
+        variants: the readings that are switched on.
         requests: log of the requests.
         lock: held while a request is answered: neither moto nor the backend is thread-safe.
 
     Raises:
-        ValueError: the seed, a fault or the time cannot be used; the text says why.
+        ValueError: the seed, a fault, a variant or the time cannot be used; the text says why.
         OSError: a file cannot be read.
     """
 
@@ -45,12 +49,15 @@ class Environment:
         *,
         execution_time: timedelta | str = "5s",
         faults: Iterable[str] = (),
+        variants: Mapping[str, str] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._seed = seed
         self._execution_time = (
             execution_time if isinstance(execution_time, timedelta) else parse_duration(execution_time)
         )
-        self.clock, self.faults, self.requests = Clock(), Faults(), RequestLog()
+        self.clock, self.faults, self.requests = clock or Clock(), Faults(), RequestLog()
+        self.variants = Variants(variants)
         self.lock = threading.RLock()
         self.faults.add(*faults)
         self._empty()
@@ -73,10 +80,11 @@ class Environment:
             state_file.load(document, self.backend)
 
     def reset(self) -> None:
-        """Go back to the seed and to real time, without faults and with an empty request log."""
+        """Go back to the seed, the time and the variants of the start, without faults and with an empty request log."""
         with self.lock:
             self.faults.clear()
             self.requests.clear()
+            self.variants.reset()
             self.clock.restore(timedelta(0))
             self._empty()
             self._load_seed()
@@ -84,7 +92,7 @@ class Environment:
     def _empty(self) -> None:
         moto_backends.reset()
         ec2_models.use_clock(self.clock)
-        self.backend = ImageBuilderBackend(self.clock, self._execution_time, self.faults)
+        self.backend = ImageBuilderBackend(self.clock, self._execution_time, self.faults, self.variants)
 
     def _load_seed(self) -> None:
         if self._seed is not None:

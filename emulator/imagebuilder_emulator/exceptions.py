@@ -36,6 +36,18 @@ class InvalidParameterException(ImageBuilderError):
     code, status = "InvalidParameterException", 400
 
 
+class InvalidParameterValueException(ImageBuilderError):
+    """A value that the service cannot use, such as a role that it cannot assume."""
+
+    code, status = "InvalidParameterValueException", 400
+
+
+class ForbiddenException(ImageBuilderError):
+    """The caller has no right to it."""
+
+    code, status = "ForbiddenException", 403
+
+
 class InvalidPaginationTokenException(ImageBuilderError):
     """A ``nextToken`` that was not handed out for this request."""
 

@@ -1,35 +1,35 @@
-"""How executions run in time: step by step, each at the instant it is due, carried out when somebody looks."""
+"""The steps of executions: each is due at an instant and carried out at the next request after it."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import MutableMapping
 from datetime import datetime
 from typing import Protocol
 
 from . import aws_effects, moto_backends, roles
 from .entities import Ami, Execution, Image, Impact
+from .store import Store
 
 
 class FaultPolicy(Protocol):
-    """What a test may have ordered to go wrong."""
+    """Decides which executions and resources go wrong."""
 
     def resource_failure(self, resource: str, *, image: str, region: str) -> str | None:
-        """Why a resource is to fail; None when it is not."""
+        """Return why a resource is to fail; None when it is not."""
 
     def hangs(self, image_arn: str) -> bool:
-        """Whether executions of an image go on without end."""
+        """Return whether executions of an image make no progress."""
 
 
 class NoFaults:
-    """Nothing goes wrong but by itself."""
+    """A policy without faults."""
 
     def resource_failure(self, resource: str, *, image: str, region: str) -> str | None:
-        """Nothing fails."""
+        """Return None: nothing fails."""
         return None
 
     def hangs(self, image_arn: str) -> bool:
-        """Nothing hangs."""
+        """Return False: nothing hangs."""
         return False
 
 
@@ -37,19 +37,12 @@ class ExecutionRunner:
     """Carries out the steps of executions.
 
     Args:
-        images: the images by ARN; deleted ones are taken out.
-        executions: the executions by id.
-        fault_policy: what is to go wrong.
+        store: the images and executions.
+        fault_policy: what is to go wrong; nothing by default.
     """
 
-    def __init__(
-        self,
-        images: MutableMapping[str, Image],
-        executions: dict[str, Execution],
-        fault_policy: FaultPolicy | None = None,
-    ) -> None:
-        self._images = images
-        self._executions = executions
+    def __init__(self, store: Store, fault_policy: FaultPolicy | None = None) -> None:
+        self._store = store
         self._fault_policy = fault_policy or NoFaults()
         self._due: list[tuple[datetime, str]] = []
 
@@ -64,12 +57,13 @@ class ExecutionRunner:
         hanging = []
         while self._due and self._due[0][0] <= now:
             due, execution_id = heapq.heappop(self._due)
-            execution = self._executions.get(execution_id)
+            execution = self._store.executions.get(execution_id)
             if execution is None or execution.due() != due:
                 continue  # It was cancelled meanwhile, and noted again.
             if execution.status == "IN_PROGRESS" and self._fault_policy.hangs(execution.image_arn):
                 hanging.append((due, execution_id))
                 continue
+            self._store.before_execution_write(execution, due)
             self._step(execution, due)
             self.schedule(execution)
         for entry in hanging:
@@ -88,7 +82,7 @@ class ExecutionRunner:
                 self._finish(execution, at)
 
     def _cancel(self, execution: Execution, at: datetime) -> None:
-        """What is done stays done, and tells so; the rest is left out."""
+        """End as cancelled: what is done stays done, and the rest is skipped."""
         reason = "The lifecycle execution was cancelled"
         execution.status, execution.reason, execution.end = "CANCELLED", reason, at
         execution.record_status, execution.record_reason = "SKIPPED", reason
@@ -97,8 +91,8 @@ class ExecutionRunner:
                 impact.status, impact.reason, impact.end = "SKIPPED", reason, at
 
     def _begin(self, execution: Execution, at: datetime) -> None:
-        image = self._images[execution.image_arn]
-        problem = roles.assume_role_error(execution.role, image.account)
+        image = self._store.images[execution.image_arn]
+        problem = roles.assume_role_error(execution.role, image.account, image.arn)
         if problem:
             execution.status, execution.reason, execution.end = "FAILED", problem, at
             execution.record_status, execution.record_reason = "FAILED", problem
@@ -123,7 +117,7 @@ class ExecutionRunner:
             impact.status = "SUCCESS"
 
     def _change_ami(self, execution: Execution, impact: Impact, ami: Ami, at: datetime) -> None:
-        problem = roles.assume_role_error(execution.role, ami.account)
+        problem = roles.assume_role_error(execution.role, ami.account, execution.image_arn)
         if problem:
             impact.status, impact.reason = "FAILED", problem
             return
@@ -133,13 +127,13 @@ class ExecutionRunner:
             impact.status, impact.reason = "SKIPPED", reason
             return
         snapshots = moto_backends.ami_snapshots(ami) if "snapshots" in execution.includes else []
-        try:
-            if takes_amis:
+        if takes_amis:
+            try:
                 aws_effects.change_ami(ami, execution.target, at)
-            impact.status = "SUCCESS"
-        except aws_effects.ResourceFailure as failure:
-            impact.status, impact.reason = "FAILED", str(failure)
-            return
+            except aws_effects.ResourceFailure as failure:
+                impact.status, impact.reason = "FAILED", str(failure)
+                return
+        impact.status = "SUCCESS"
         for snapshot in snapshots:
             try:
                 aws_effects.delete_snapshot(ami, snapshot)
@@ -150,7 +144,7 @@ class ExecutionRunner:
             impact.snapshots.append({"snapshotId": snapshot, "state": state})
 
     def _finish(self, execution: Execution, at: datetime) -> None:
-        image = self._images[execution.image_arn]
+        image = self._store.images[execution.image_arn]
         failed = sum(impact.status == "FAILED" for impact in execution.impacts)
         skipped = sum(impact.status == "SKIPPED" for impact in execution.impacts)
         execution.end = at
@@ -162,17 +156,18 @@ class ExecutionRunner:
             return
         execution.status = execution.record_status = "SUCCESS"
         if execution.target != "DELETED":
+            self._store.before_image_write(image, at)
             set_image_state(image, execution.target, at)
         elif skipped:
             execution.record_status = "SKIPPED"
             execution.record_reason = f"The image record is kept: {skipped} resources were left out"
         else:
-            del self._images[image.arn]
+            self._store.delete_image(image, at)
 
 
 def set_image_state(image: Image, target: str, at: datetime) -> None:
     """Move an image record to a state."""
-    image.state = target
+    image.state, image.reason = target, None
     if target == "DEPRECATED":
         image.deprecation_time = image.deprecation_time if image.deprecation_time else at
     elif target == "AVAILABLE":

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import re
 import shlex
 import threading
 from collections.abc import Mapping
@@ -24,7 +23,7 @@ from .shapes import service_model
 
 SERVICES = ("imagebuilder", "ec2", "autoscaling", "ssm", "ecr", "iam", "s3", "sts")
 S3_OPERATIONS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE"})
-"""S3 is told apart by HTTP method alone: its operations differ in path, query and headers."""
+"""S3's operations are named by HTTP method alone: they differ in path, query and headers."""
 
 THROTTLED, BROKEN, AWAY = "CallRateLimitExceededException", "ServiceException", "ServiceUnavailableException"
 _ERRORS = {"throttle": THROTTLED, "500": BROKEN, "503": AWAY}
@@ -32,17 +31,6 @@ _WAITS = ("delay", "stall")
 _WHERE = ("resource", "image", "region")
 _RATED = {"rate", "burst"}
 _REQUESTS = {"region", "page"}
-_COMMON_STATUSES = {
-    "UnauthorizedOperation": 403,
-    "AuthFailure": 403,
-    "AccessDenied": 403,
-    "RequestLimitExceeded": 503,
-    "Unavailable": 503,
-    "ServiceUnavailable": 503,
-    "InternalError": 500,
-    "InternalFailure": 500,
-}
-"""HTTP statuses of errors that no model has; others are 400."""
 _OPTIONS = {
     "requests": _SELECTION - _RATED | _REQUESTS,
     "error": _SELECTION - _RATED | _REQUESTS | {"status"},
@@ -66,8 +54,8 @@ class Fault:
         seconds: how long a delay or a stall lasts.
         where: patterns by ``region``, and for executions by ``resource`` and ``image`` too.
         reason: why a resource fails.
-        calls, hits: how many calls it has looked at, and how many it has struck.
-        lifted: set once the fault is removed; what waits for it goes on.
+        calls, hits: how many calls it has counted, and how many of them it disturbed.
+        lifted: set once the fault is removed, so that requests that it delays continue.
     """
 
     text: str
@@ -86,14 +74,14 @@ class Fault:
     lifted: threading.Event = field(default_factory=threading.Event)
 
     def count_and_match(self) -> bool:
-        """Count a call; whether the fault strikes it. Not thread-safe: `Faults` holds its lock."""
+        """Count a call and return whether the fault disturbs it. Not thread-safe: `Faults` holds its lock."""
         self.calls += 1
-        struck = self.selects(self.calls)
-        self.hits += struck
-        return struck
+        matches = self.selects(self.calls)
+        self.hits += matches
+        return matches
 
     def matches_names(self, **names: str) -> bool:
-        """Whether all that ``where`` asks for is met by these names."""
+        """Return whether all that ``where`` asks for is met by these names."""
         return all(fnmatchcase(names.get(key, ""), pattern) for key, pattern in self.where.items())
 
 
@@ -161,11 +149,12 @@ def _of_requests(text: str, target: str, kind: str, options: dict[str, str]) -> 
     if name == "plain-text" and has_value:
         return make(kind=name, status=_status(value, 500))
     if name == "error" and has_value:
-        if service == "imagebuilder" and value not in error_statuses():
-            raise ValueError(f"{value!r} is no error of Image Builder; those are {', '.join(sorted(error_statuses()))}")
-        if not re.fullmatch(r"[A-Z][A-Za-z.]+", value):
-            raise ValueError(f"{value!r} is no code of an error, such as UnauthorizedOperation")
-        return make(kind="error", error=value, status=_status(options["status"], 400) if "status" in options else 0)
+        codes = {code for known in SERVICES if fnmatchcase(known, service) for code in error_statuses(known)}
+        status = _status(options["status"], 400) if "status" in options else 0
+        if value not in codes and not status:
+            known_codes = ", ".join(sorted(codes))
+            raise ValueError(f"{value!r} is no error of {service}; known are {known_codes}, and any with status=NUMBER")
+        return make(kind="error", error=value, status=status)
     raise ValueError(
         f"{kind!r} is no kind of fault; those are throttle, 500, 503, error=CODE, plain-text=STATUS, "
         "drop-request, drop-answer, delay=TIME, stall=TIME"
@@ -208,25 +197,49 @@ def _refuse_unknown(kind: str, options: dict[str, str]) -> None:
 
 @functools.cache
 def operation_names(service: str) -> frozenset[str]:
-    """The operations of a service, from its model; for S3 `S3_OPERATIONS`."""
+    """Return the operations of a service, from its model; for S3 `S3_OPERATIONS`."""
     if service == "s3":
         return S3_OPERATIONS
     return frozenset(wire_errors.service_model(service).operation_names)
 
 
+_JSON_CREDENTIAL_ERRORS = {"ExpiredTokenException": 400, "UnrecognizedClientException": 400}
+_QUERY_CREDENTIAL_ERRORS = {"ExpiredToken": 403, "InvalidClientTokenId": 403, "AccessDenied": 403}
+_SERVICE_ERRORS: Mapping[str, Mapping[str, int]] = {
+    "imagebuilder": {
+        "ExpiredTokenException": 403,
+        "UnrecognizedClientException": 403,
+        "AccessDeniedException": 403,
+        "ThrottlingException": 429,
+        "InvalidParameterValueException": 400,
+    },
+    "ec2": {
+        "RequestExpired": 400,
+        "AuthFailure": 401,
+        "UnauthorizedOperation": 403,
+        "OperationNotPermitted": 400,
+        "RequestLimitExceeded": 503,
+        "InternalError": 500,
+        "Unavailable": 503,
+    },
+    "autoscaling": {**_QUERY_CREDENTIAL_ERRORS, "ValidationError": 400, "Throttling": 400},
+    "ssm": {**_JSON_CREDENTIAL_ERRORS, "AccessDeniedException": 400, "ThrottlingException": 400},
+    "ecr": {**_JSON_CREDENTIAL_ERRORS, "AccessDeniedException": 400},
+    "iam": _QUERY_CREDENTIAL_ERRORS,
+    "sts": {**_QUERY_CREDENTIAL_ERRORS, "ExpiredTokenException": 400},
+    "s3": {"ExpiredToken": 400, "InvalidAccessKeyId": 403, "AccessDenied": 403},
+}
+"""Errors that no model lists, with their HTTP status: those of credentials, rights and the front of the service."""
+
+
 @functools.cache
-def error_statuses() -> Mapping[str, int]:
-    """The HTTP status of each error of Image Builder, from its model."""
-    return {shape.name: shape.metadata["error"]["httpStatusCode"] for shape in service_model().error_shapes}
-
-
-def error_status(service: str, code: str) -> int:
-    """Return the HTTP status of a service's error: from its model, as AWS's common errors have it, or else 400."""
-    for shape in wire_errors.service_model(service).error_shapes:
-        error = shape.metadata.get("error", {})
-        if code in (shape.name, error.get("code")):
-            return int(error.get("httpStatusCode", 400))
-    return _COMMON_STATUSES.get(code, 400)
+def error_statuses(service: str) -> Mapping[str, int]:
+    """Return the HTTP status of each error that ``error=CODE`` knows for a service."""
+    modelled = service_model().error_shapes if service == "imagebuilder" else ()
+    return {
+        **{shape.name: shape.metadata["error"]["httpStatusCode"] for shape in modelled},
+        **_SERVICE_ERRORS.get(service, {}),
+    }
 
 
 class Faults:
@@ -258,7 +271,7 @@ class Faults:
         return numbers
 
     def remove(self, number: int) -> bool:
-        """Lift one fault; whether there was such a one."""
+        """Lift one fault; return whether it was set."""
         with self._lock:
             fault = self._faults.pop(number, None)
         if fault is not None:
@@ -270,19 +283,19 @@ class Faults:
         self.replace()
 
     def all(self) -> dict[int, Fault]:
-        """The faults by number, in the order they were set."""
+        """Return the faults by number, in the order they were set."""
         with self._lock:
             return dict(self._faults)
 
     def as_json(self) -> list[dict[str, Any]]:
-        """The faults with their numbers, how many calls they have looked at, and how many they have struck."""
+        """Return the faults with their numbers, how many calls they have counted, and how many of them disturbed."""
         return [
             {"number": number, "fault": fault.text, "calls": fault.calls, "hits": fault.hits}
             for number, fault in self.all().items()
         ]
 
     def match(self, service: str, operation: str, region: str = "", *, last_page: bool = False) -> list[Fault]:
-        """Count a request; the faults that strike it, in the order they were set.
+        """Count a request and return the faults that disturb it, in the order they were set.
 
         Args:
             service: as in the signature.
@@ -302,7 +315,7 @@ class Faults:
             ]
 
     def resource_failure(self, resource: str, *, image: str = "", region: str = "") -> str | None:
-        """Why this resource fails in its execution, if a fault wants it to.
+        """Return why this resource fails in its execution, if a fault wants it to.
 
         Args:
             resource: an AMI id or a container image's URI.
@@ -320,5 +333,5 @@ class Faults:
         return None
 
     def hangs(self, image_arn: str) -> bool:
-        """Whether executions of an image make no progress."""
+        """Return whether executions of an image make no progress."""
         return any(fault.kind == "hang" and fault.matches_names(image=image_arn) for fault in self.all().values())

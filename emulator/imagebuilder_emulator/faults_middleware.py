@@ -1,4 +1,4 @@
-"""What every AWS request passes on its way to the service: the request log, and the faults that are set."""
+"""WSGI middleware that logs every AWS request and disturbs it as the faults say."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .clock import Clock
-from .faults import AWAY, BROKEN, THROTTLED, Fault, Faults, error_status
+from .faults import AWAY, BROKEN, THROTTLED, Fault, Faults, error_statuses
 from .requestlog import Request, RequestLog
 from .urls import SERVICE, identify, service_of
-from .wire_errors import Answer, error_answer, plain_text_answer
+from .wire_errors import error_answer, plain_text_answer
+from .wsgi import Answer, call_wsgi
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -36,11 +37,11 @@ _ELSEWHERE: dict[str, dict[str, tuple[int, str]]] = {
     },
 }
 """The same three errors as other services call them; IAM, STS and Auto Scaling as `_QUERY_ERRORS`."""
-_ENDINGS = {"error", "plain-text", "drop-request", "stall"}
+ENDINGS = {"error", "plain-text", "drop-request", "stall"}
 
 
 class ConnectionDropped(ConnectionAbortedError):
-    """The client gets no answer: werkzeug ends a request quietly on this and its like."""
+    """The client gets no answer; werkzeug ends a request without a traceback on errors of this kind."""
 
 
 class FaultMiddleware:
@@ -54,7 +55,7 @@ class FaultMiddleware:
         self._app, self._faults, self._log, self._clock = app, faults, log, clock
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Note the request, let it pass or disturb it, and note how it ended.
+        """Log the request, pass it on or disturb it, and log how it ended.
 
         Raises:
             ConnectionDropped: a fault wants the client to get no answer.
@@ -82,13 +83,13 @@ class FaultMiddleware:
         for fault in hits:
             if fault.kind == "delay":
                 fault.lifted.wait(fault.seconds)
-        ending = next((fault for fault in hits if fault.kind in _ENDINGS), None)
-        answer = self._end(request, ending, environ) if ending else _call(self._app, environ)
-        if ending is None and _is_last_page(answer):
+        ending = next((fault for fault in hits if fault.kind in ENDINGS), None)
+        answer = self._end(request, ending, environ) if ending else call_wsgi(self._app, environ)
+        if ending is None and is_last_page(answer):
             last = self._faults.match(request.service, request.operation, request.region, last_page=True)
             request.faults += tuple(fault.text for fault in last)
             hits += last
-            ending = next((fault for fault in last if fault.kind in _ENDINGS), None)
+            ending = next((fault for fault in last if fault.kind in ENDINGS), None)
             answer = self._end(request, ending, environ) if ending else answer
         request.status = int(answer.status.split()[0])
         request.request_id = answer.header("x-amzn-requestid")
@@ -117,24 +118,6 @@ def _body(environ: WSGIEnvironment) -> bytes:
     return body
 
 
-def _call(app: WSGIApplication, environ: WSGIEnvironment) -> Answer:
-    """Call a WSGI application to its end, so that its answer can still be withheld."""
-    written: list[bytes] = []
-    begun: list[Any] = []
-
-    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Any:
-        begun[:] = [status, headers]
-        return written.append
-
-    chunks = app(environ, start_response)
-    try:
-        body = b"".join([*chunks])
-    finally:
-        if hasattr(chunks, "close"):
-            chunks.close()
-    return Answer(begun[0], begun[1], b"".join(written) + body)
-
-
 def _drop(environ: WSGIEnvironment) -> NoReturn:
     """End the connection without an answer."""
     connection: socket.socket | None = environ.get("werkzeug.socket")
@@ -144,19 +127,22 @@ def _drop(environ: WSGIEnvironment) -> NoReturn:
     raise ConnectionDropped
 
 
+def error_of(service: str, fault: Fault) -> tuple[int, str, str]:
+    """Return status, code and message of a fault's error, as the service calls it."""
+    message = f"{_MESSAGES.get(fault.error, fault.error)} (fault set in the emulator: {fault.text})"
+    own = None if service == SERVICE else _ELSEWHERE.get(service, _QUERY_ERRORS).get(fault.error)
+    status, code = own or (error_statuses(service).get(fault.error, 400), fault.error)
+    return fault.status or status, code, message
+
+
 def _error(service: str, fault: Fault) -> Answer:
-    """An error as the service would answer it."""
+    """Return an error as the service would answer it."""
     if fault.kind == "plain-text":
         return plain_text_answer(fault.status)
-    message = f"{_MESSAGES.get(fault.error, fault.error)} (fault set in the emulator: {fault.text})"
-    if fault.error in _MESSAGES and service != SERVICE:
-        status, code = _ELSEWHERE.get(service, _QUERY_ERRORS)[fault.error]
-    else:
-        status, code = error_status(service, fault.error), fault.error
-    return error_answer(service, fault.status or status, code, message)
+    return error_answer(service, *error_of(service, fault))
 
 
-def _is_last_page(answer: Answer) -> bool:
+def is_last_page(answer: Answer) -> bool:
     """Whether an answer names no page after it, in whatever case the service writes the token's name."""
     found = re.search(rb'<next(?:Token|PageMarker)>[^<]|"nextToken"\s*:\s*"', answer.body, re.IGNORECASE)
     return answer.status.startswith("200") and found is None

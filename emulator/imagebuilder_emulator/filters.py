@@ -9,7 +9,7 @@ from .entities import Image
 from .exceptions import InvalidRequestException
 
 _SHOWN: Mapping[str, Callable[[Image], str | None]] = {
-    "name": lambda image: image.name,
+    "name": lambda image: image.display_name,
     "osVersion": lambda image: image.os_version,
     "platform": lambda image: image.platform,
     "type": lambda image: image.type,
@@ -18,7 +18,7 @@ _SHOWN: Mapping[str, Callable[[Image], str | None]] = {
 
 
 def parse_filters(request: Mapping[str, Any], without: Collection[str] = ()) -> Callable[[Image], bool]:
-    """Whether an image passes all filters of a request: of each, one of its values is the image's.
+    """Return a predicate for images that pass all filters of a request: of each, one of its values is the image's.
 
     Args:
         request: the request.
@@ -41,7 +41,7 @@ def parse_filters(request: Mapping[str, Any], without: Collection[str] = ()) -> 
 
 
 def _matches(name: str, shown: str, value: str) -> bool:
-    """Letter for letter; a name also by its beginning, ``web*``, or by a part, ``*web*``."""
+    """Compare letter for letter; a name also by its beginning, ``web*``, or by a part, ``*web*``."""
     if name == "name" and value.endswith("*"):
         return value[1:-1] in shown if len(value) > 1 and value.startswith("*") else shown.startswith(value[:-1])
     return shown == value

@@ -9,12 +9,15 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 # moto's own AMIs are of no use here, and cost seconds.
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 
+# moto turns the absence of these two into a warning, and fails later.
+import flask  # noqa: F401
+import flask_cors  # noqa: F401
 from moto.backends import get_backend
 from moto.core.request import Request
 from moto.ec2.models import ec2_backends
@@ -42,9 +45,11 @@ class DistributedAmi(MotoAmi):
     deprecation_time: str | None = None
     last_launched_time: str | None = None
     more_snapshots: tuple[Any, ...] = ()
+    deregistration_protection: str = "disabled"
+    unprotected_at: datetime | None = None
 
     def get_tags(self) -> list[dict[str, str]]:
-        """The tags, looked up: moto's own way goes through the tags of all resources for each."""
+        """Return the tags by a lookup: moto's own way goes through the tags of all resources for each."""
         tags = self.ec2_backend.tags.get(self.id, {})
         return [
             {"resource_id": self.id, "key": key, "value": value, "resource_type": "image"}
@@ -107,7 +112,7 @@ def register_ami(
 
 
 def region_exists(name: str, account: str) -> bool:
-    """Whether EC2 has a region of this name."""
+    """Return whether EC2 has a region of this name."""
     return name in ec2_backends[account].regions
 
 
@@ -128,18 +133,18 @@ def push_container(container: Container) -> None:
 
 
 def find_ami(ami: Ami) -> Any:
-    """An AMI as moto's EC2 has it; None for one that is gone."""
+    """Return an AMI as moto's EC2 has it; None for one that is gone."""
     return ec2_backends[ami.account][ami.region].amis.get(ami.id)
 
 
 def ami_snapshots(ami: Ami) -> list[str]:
-    """The ids of an AMI's snapshots; none for an AMI that is gone."""
+    """Return the ids of an AMI's snapshots; none for an AMI that is gone."""
     found = find_ami(ami)
     return [mapping["Ebs"]["SnapshotId"] for mapping in found.block_device_mappings] if found else []
 
 
 def ami_tags(found: Any) -> dict[str, str]:
-    """The tags of an AMI as `find` gives it."""
+    """Return the tags of an AMI as `find_ami` gives it."""
     return {tag["key"]: tag["value"] for tag in found.get_tags()}
 
 
@@ -150,7 +155,7 @@ class SnapshotIndex:
         self._regions: dict[tuple[str, str], defaultdict[str, list[str]]] = {}
 
     def of(self, ami: Ami) -> list[str]:
-        """The ids of an AMI's snapshots."""
+        """Return the ids of an AMI's snapshots."""
         place = (ami.account, ami.region)
         if place not in self._regions:
             found = self._regions[place] = defaultdict(list)
@@ -161,7 +166,7 @@ class SnapshotIndex:
 
 
 def container_exists(container: Container) -> bool:
-    """Whether a container image is still in its repository."""
+    """Return whether a container image is still in its repository."""
     repositories = ecr_backends[container.account][container.region].repositories
     found = repositories.get(container.repository)
     return found is not None and any(container.tag in image.image_tags for image in found.images)
@@ -205,6 +210,11 @@ def restore_ami(ami: Ami, *, name: str, created: datetime, snapshots: list[str])
     found.more_snapshots = tuple(more)
     restored: DistributedAmi = found
     return restored
+
+
+def tag_ami(ami: Ami, key: str, value: str) -> None:
+    """Set one tag of an AMI."""
+    ec2_backends[ami.account][ami.region].tags[ami.id][key] = value
 
 
 def set_ami_tags(ami: Ami, tags: dict[str, str]) -> None:
@@ -251,7 +261,7 @@ def iam_accounts() -> set[str]:
     return set(iam_backends)
 
 
-def create_role(name: str, account: str, *, path: str, trust: str) -> None:
+def create_role(name: str, account: str, *, path: str, trust: str, created: datetime) -> None:
     """Create a role, unless one of this name is there.
 
     Args:
@@ -259,9 +269,30 @@ def create_role(name: str, account: str, *, path: str, trust: str) -> None:
         account: the account it is in.
         path: IAM's path.
         trust: its trust policy as JSON.
+        created: its ``CreateDate``.
     """
     if find_role(name, account) is None:
         iam_backends[account]["aws"].create_role(name, trust, path, None, "", [], "3600")
+        _set_role_created(find_role(name, account), created)
+
+
+def date_new_roles(now: datetime) -> None:
+    """Date the roles that clients have made since by the emulator's clock: moto dates them by real time."""
+    for account in iam_accounts():
+        for role in list_roles(account):
+            if not getattr(role, "dated_by_emulator", False):
+                _set_role_created(role, now)
+
+
+def role_created(role: Any) -> datetime:
+    """Return the ``CreateDate`` of a role as `find_role` gives it."""
+    created: datetime = role.create_date
+    return created if created.tzinfo else created.replace(tzinfo=UTC)
+
+
+def _set_role_created(role: Any, created: datetime) -> None:
+    role.create_date = created.astimezone(UTC).replace(tzinfo=None)
+    role.dated_by_emulator = True
 
 
 def list_parameters(region: str, account: str) -> Iterator[Any]:
@@ -303,4 +334,9 @@ def _backend(service: Any, region: str, account: str) -> Any:
 
 def format_time(at: datetime) -> str:
     """Return a time as EC2 writes it, with milliseconds."""
-    return at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def parse_time(text: str) -> datetime:
+    """Read a time as EC2 writes it."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))

@@ -2,7 +2,7 @@
 
 ::
 
-    @pytest.mark.imagebuilder_emulator(seed="seed.yaml", execution_time="200ms")
+    @pytest.mark.imagebuilder_emulator(seed="seed.yaml", execution_time="200ms", variants={"pages": "short"})
     def test_retirement(imagebuilder_emulator):
         imagebuilder = imagebuilder_emulator.client("imagebuilder")
         ...
@@ -24,7 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known."""
     config.addinivalue_line(
         "markers",
-        "imagebuilder_emulator(seed=None, *, execution_time='5s', faults=(), state=None, port=0): "
+        "imagebuilder_emulator(seed=None, *, execution_time='5s', faults=(), variants=None, state=None, port=0): "
         "how the fixture of this name begins",
     )
 

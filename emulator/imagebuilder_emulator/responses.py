@@ -1,4 +1,4 @@
-"""Answers in the service's own form: what the models know, shaped by the service model's output shapes."""
+"""Answers in the service's own form, shaped by the service model's output shapes."""
 
 from __future__ import annotations
 
@@ -6,32 +6,27 @@ import itertools
 import json
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from functools import partial
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from . import filters, recipes
 from .entities import Image
 from .exceptions import ClientException, ImageBuilderError, InvalidRequestException, ResourceNotFoundException
 from .models import ImageBuilderBackend
 from .pagination import paginate
-from .serializers import (
-    latest_version_references,
-    serialize_execution,
-    serialize_image,
-    serialize_image_entry,
-    serialize_image_version,
-    serialize_resource_entry,
-)
-from .shapes import parse
+from .serializers import ExecutionSerializer, latest_version_references, serialize_image, serialize_image_version
+from .shapes import parse_request
 
 Answer = Mapping[str, Any]
+Item = TypeVar("Item")
 _HAS_EXECUTIONS = r":image/[^/]+/\d+\.\d+\.\d+/\d+\Z|:lifecycle-policy/[^/]+\Z"
 
 
 class ImageBuilderResponse:
-    """Answers one request.
+    """Answers requests of one region.
 
     Args:
         backend: the state.
@@ -41,6 +36,7 @@ class ImageBuilderResponse:
     def __init__(self, backend: ImageBuilderBackend, region: str) -> None:
         self.backend = backend
         self.region = region
+        self._executions = ExecutionSerializer(backend.variants, backend.clock.now())
 
     def dispatch(
         self, operation: Any, query: str, body: bytes, in_path: Mapping[str, str]
@@ -50,16 +46,15 @@ class ImageBuilderResponse:
         try:
             if operation is None:
                 raise ClientException("There is no such operation in EC2 Image Builder")
-            handler = _HANDLERS.get(operation.name)
-            if handler is None:
-                raise ClientException(f"{operation.name} is not emulated")
-            answer = handler(self, parse(operation, query, body, in_path))
+            handler = find_handler(operation)
+            answer = handler(self, parse_request(operation, query, body, in_path))
             if "requestId" in operation.output_shape.members:
                 answer = {**answer, "requestId": headers["x-amzn-RequestId"]}
         except ImageBuilderError as error:
             headers["x-amzn-errortype"] = error.code
             return error.status, headers, json.dumps({"message": error.message}).encode()
-        return 200, headers, json.dumps(_shaped(operation.output_shape, answer)).encode()
+        shaped = shape_answer(operation.output_shape, answer)
+        return 200, headers, json.dumps(shaped, default=datetime.timestamp).encode()
 
     def start_resource_state_update(self, request: Answer) -> Answer:
         """``StartResourceStateUpdate``."""
@@ -72,29 +67,30 @@ class ImageBuilderResponse:
     def get_lifecycle_execution(self, request: Answer) -> Answer:
         """``GetLifecycleExecution``."""
         execution = self.backend.get_lifecycle_execution(request["lifecycleExecutionId"], self.region)
-        return {"lifecycleExecution": serialize_execution(execution)}
+        return {"lifecycleExecution": self._executions.execution(execution)}
 
     def list_lifecycle_executions(self, request: Answer) -> Answer:
-        """``ListLifecycleExecutions`` of an image build version, newest first; there are no lifecycle policies."""
+        """``ListLifecycleExecutions`` of an image build version or a lifecycle policy, newest first."""
         arn = request["resourceArn"]
         if not re.search(_HAS_EXECUTIONS, arn):
             raise InvalidRequestException(f"{arn} is the ARN of neither an image build version nor a lifecycle policy")
-        found = self.backend.executions_of(arn) if arn.split(":")[3] == self.region else []
-        return paginate("lifecycleExecutions", found, request, serialize_execution)
+        found = self.backend.list_lifecycle_executions(arn, self.region)
+        return self._page("lifecycleExecutions", found, request, self._executions.execution)
 
     def list_lifecycle_execution_resources(self, request: Answer) -> Answer:
         """``ListLifecycleExecutionResources``: the image record, or with it as parent what lies under it."""
         execution = self.backend.get_lifecycle_execution(request["lifecycleExecutionId"], self.region)
+        listed = self.backend.store.listed_execution(execution, self.backend.clock.now()) or execution
         parent = request.get("parentResourceId")
         if parent is None:
-            rows = paginate("resources", [execution], request, serialize_image_entry)
+            rows = self._page("resources", self._executions.image_entries(listed), request, lambda entry: entry)
         else:
-            impacts = execution.impacts if parent == execution.image_arn else []
-            rows = paginate("resources", impacts, request, partial(serialize_resource_entry, execution))
+            impacts = listed.impacts if parent == execution.image_arn else []
+            rows = self._page("resources", impacts, request, partial(self._executions.resource_entry, listed))
         return {
             **rows,
             "lifecycleExecutionId": execution.id,
-            "lifecycleExecutionState": {"status": execution.status, "reason": execution.reason},
+            "lifecycleExecutionState": self._executions.state(listed),
         }
 
     def get_image(self, request: Answer) -> Answer:
@@ -109,9 +105,10 @@ class ImageBuilderResponse:
         """``ListImages``: the versions of images, or with ``byName`` their names."""
         by_name = request.get("byName", False)
         passes = filters.parse_filters(request, without=("version",) if by_name else ())
-        images = self.backend.images.in_region(self.region) if request.get("owner", "Self") == "Self" else []
+        store, now = self.backend.store, self.backend.clock.now()
+        images = store.visible_in_region(self.region, now) if request.get("owner", "Self") == "Self" else []
         groups = itertools.groupby(filter(passes, images), key=attrgetter("name_arn" if by_name else "version_arn"))
-        return paginate(
+        return self._page(
             "imageVersionList",
             (next(builds) for _, builds in groups),
             request,
@@ -120,19 +117,23 @@ class ImageBuilderResponse:
 
     def list_image_build_versions(self, request: Answer) -> Answer:
         """``ListImageBuildVersions``: the builds of one version, or all builds."""
-        version, catalog = request.get("imageVersionArn"), self.backend.images
+        version, store, now = request.get("imageVersionArn"), self.backend.store, self.backend.clock.now()
         passes = filters.parse_filters(request)
         if version is None:
-            images = catalog.in_region(self.region)
+            images = store.visible_in_region(self.region, now)
         else:
-            images = catalog.builds(version) if version.split(":")[3] == self.region else []
-        return paginate("imageSummaryList", filter(passes, images), request, serialize_image)
+            images = store.visible_builds(version, now) if version.split(":")[3] == self.region else []
+        return self._page("imageSummaryList", filter(passes, images), request, serialize_image)
 
     def create_image(self, request: Answer) -> Answer:
         """``CreateImage``."""
         answer = self.backend.create_image(request, self.region)
         version = answer["imageBuildVersionArn"].rpartition("/")[0]
         return {**answer, "latestVersionReferences": latest_version_references(version)}
+
+    def retry_image(self, request: Answer) -> Answer:
+        """``RetryImage``."""
+        return self.backend.retry_image(request, self.region)
 
     def list_image_recipes(self, request: Answer) -> Answer:
         """``ListImageRecipes``."""
@@ -175,6 +176,9 @@ class ImageBuilderResponse:
         """``ListTagsForResource``."""
         return {"tags": self._tagged(request).tags}
 
+    def _page(self, key: str, items: Iterable[Item], request: Answer, row: Callable[[Item], Answer]) -> dict[str, Any]:
+        return paginate(key, items, request, row, short=self.backend.variants["pages"] == "short")
+
     def _tagged(self, request: Answer) -> Image:
         arn = request["resourceArn"]
         if arn not in self.backend.images:
@@ -192,6 +196,7 @@ _HANDLERS: Mapping[str, Callable[[ImageBuilderResponse, Answer], Answer]] = {
     "ListImages": ImageBuilderResponse.list_images,
     "ListImageBuildVersions": ImageBuilderResponse.list_image_build_versions,
     "CreateImage": ImageBuilderResponse.create_image,
+    "RetryImage": ImageBuilderResponse.retry_image,
     "DeleteImage": ImageBuilderResponse.delete_image,
     "ListImageRecipes": ImageBuilderResponse.list_image_recipes,
     "GetImageRecipe": ImageBuilderResponse.get_image_recipe,
@@ -203,18 +208,33 @@ _HANDLERS: Mapping[str, Callable[[ImageBuilderResponse, Answer], Answer]] = {
 }
 
 
-def _shaped(shape: Any, value: Any) -> Any:
-    """A value in the wire's form: members of the shape alone, nothing for None, timestamps as epoch seconds."""
+def find_handler(operation: Any) -> Callable[[ImageBuilderResponse, Answer], Answer]:
+    """Return what answers an operation of the model, given an `ImageBuilderResponse` and checked parameters.
+
+    Raises:
+        ClientException: the operation is not emulated.
+    """
+    handler = _HANDLERS.get(operation.name)
+    if handler is None:
+        raise ClientException(f"{operation.name} is not emulated")
+    return handler
+
+
+def shape_answer(shape: Any, value: Any) -> Any:
+    """Return a value as its shape has it: members of the shape alone, none that are None, times to the millisecond."""
     if shape is None:
         return {}
     if shape.type_name == "structure":
+        members = shape.members
         return {
-            name: _shaped(shape.members[name], item)
+            name: shape_answer(members[name], item)
             for name, item in value.items()
-            if item is not None and name in shape.members
+            if item is not None and name in members
         }
     if shape.type_name == "list":
-        return [_shaped(shape.member, item) for item in value]
+        return [shape_answer(shape.member, item) for item in value]
+    if shape.type_name == "map":
+        return dict(value)
     if shape.type_name == "timestamp":
-        return value.timestamp()
+        return value.replace(microsecond=value.microsecond // 1000 * 1000)
     return value

@@ -14,7 +14,7 @@ SCHEDULED_FAR_AHEAD = timedelta(minutes=5)
 
 
 def validate_request(request: Mapping[str, Any], now: datetime) -> None:
-    """Check what can be known without the image.
+    """Check a request by the rules that do not need the image.
 
     Raises:
         InvalidRequestException: a rule refuses the request.
@@ -41,12 +41,14 @@ def validate_request(request: Mapping[str, Any], now: datetime) -> None:
 
 
 def validate_image(request: Mapping[str, Any], image: Image) -> None:
-    """Check what the image has to say.
+    """Check a request by the rules about the image's state and type.
 
     Raises:
         InvalidRequestException: a rule refuses the request for this image.
     """
     target = request["state"]["status"]
+    if image.state == "DELETED":
+        raise InvalidRequestException("The image is DELETED; its state can no longer be updated")
     if image.state not in STABLE_STATES:
         raise InvalidRequestException(f"The image is {image.state}; its state can be updated once that has ended")
     if image.state in {"FAILED", "CANCELLED"} and target != "DELETED":
@@ -74,10 +76,10 @@ def recipe(request: Mapping[str, Any]) -> str:
 
 
 def included(request: Mapping[str, Any]) -> frozenset[str]:
-    """The kinds of underlying resources that a request includes."""
+    """Return the kinds of underlying resources that a request includes."""
     return frozenset(kind for kind, wanted in request.get("includeResources", {}).items() if wanted)
 
 
 def is_asynchronous(request: Mapping[str, Any], now: datetime) -> bool:
-    """Whether the change is carried out by an execution."""
+    """Return whether the change is carried out by an execution."""
     return bool(included(request)) or ("updateAt" in request and request["updateAt"] - now >= SCHEDULED_FAR_AHEAD)

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from . import ec2_models, moto_backends, roles
-from .entities import Container, Image
+from .clock import parse_duration
+from .entities import Container, Execution, Image
 from .models import DEFAULT_ACCOUNT, ImageBuilderBackend
 from .seed_values import SeedError, read_choice, read_list, read_object
-from .shapes import service_model
+from .shapes import find_problems, service_model
 from .used_by import Uses
 
-_IMAGE_KEYS = {"arn", "type", "state", "date_created", "amis", "containers", "tags", "platform", "os_version"}
+_KEYS = {"roles", "images", "policy_executions"}
+_IMAGE_KEYS = {"arn", "type", "state", "date_created", "amis", "containers", "tags", "platform", "os_version"} | {
+    "name",
+    "reason",
+    "failure_context",
+}
 _AMI_KEYS = {
     "region",
     "account",
@@ -29,6 +35,7 @@ _AMI_KEYS = {
     "deregistration_protection",
     "used_by",
 }
+_POLICY_EXECUTION_KEYS = {"policy", "image", "state", "include_resources", "execution_role", "takes"}
 _CONTAINER_KEYS = {"region", "repository", "tag"}
 
 
@@ -39,7 +46,7 @@ def read_seed(path: Path) -> Mapping[str, Any]:
         SeedError: it cannot be opened, or is neither YAML nor JSON.
     """
     try:
-        return read_object(yaml.safe_load(path.read_text(encoding="utf-8")) or {}, "the seed", {"roles", "images"})
+        return read_object(yaml.safe_load(path.read_text(encoding="utf-8")) or {}, "the seed", _KEYS)
     except OSError as error:
         raise SeedError(f"{path} cannot be read: {error.strerror}") from None
     except yaml.YAMLError as error:
@@ -52,12 +59,50 @@ def load_seed(seed: Mapping[str, Any], backend: ImageBuilderBackend) -> None:
     Raises:
         SeedError: a key or a value in it cannot be used.
     """
-    read_object(seed, "the seed", {"roles", "images"})
+    read_object(seed, "the seed", _KEYS)
     for role in read_list(seed.get("roles"), "roles"):
         _create_role(str(role))
     for place, entry in enumerate(read_list(seed.get("images"), "images")):
         where = f"images[{place}]"
         _add_image(read_object(entry, where, _IMAGE_KEYS), where, backend)
+    for place, entry in enumerate(read_list(seed.get("policy_executions"), "policy_executions")):
+        start_policy_execution(entry, backend, f"policy_executions[{place}]")
+
+
+def start_policy_execution(entry: Any, backend: ImageBuilderBackend, where: str = "policy execution") -> Execution:
+    """Start an execution of a lifecycle policy, as an entry of ``policy_executions`` describes it.
+
+    Args:
+        entry: ``policy`` and ``image`` (ARNs), and with defaults ``state`` (``DEPRECATED``), ``include_resources``
+            (none), ``execution_role`` and ``takes`` (the execution time).
+        backend: where it is started.
+        where: how messages name the entry.
+
+    Raises:
+        SeedError: a key or a value in it cannot be used, or the image is in use.
+    """
+    read_object(entry, where, _POLICY_EXECUTION_KEYS)
+    model = service_model()
+    policy, role = str(entry.get("policy")), entry.get("execution_role")
+    if not re.fullmatch(model.shape_for("LifecyclePolicyArn").metadata["pattern"], policy):
+        raise SeedError(f"{where}.policy: {policy!r} is not the ARN of a lifecycle policy")
+    targets = model.shape_for("ResourceStatus").enum
+    try:
+        return backend.start_policy_execution(
+            policy,
+            str(entry.get("image")),
+            read_choice(entry.get("state", "DEPRECATED"), f"{where}.state", targets),
+            includes=[
+                read_choice(kind, f"{where}.include_resources", ["amis", "snapshots", "containers"])
+                for kind in read_list(entry.get("include_resources"), f"{where}.include_resources")
+            ],
+            role=None if role is None else str(role),
+            takes=parse_duration(str(entry["takes"])) if "takes" in entry else None,
+        )
+    except SeedError:
+        raise
+    except ValueError as error:
+        raise SeedError(f"{where}: {error}") from None
 
 
 def _add_image(entry: Mapping[str, Any], where: str, backend: ImageBuilderBackend) -> None:
@@ -78,6 +123,9 @@ def _add_image(entry: Mapping[str, Any], where: str, backend: ImageBuilderBacken
         platform=read_choice(entry.get("platform", "Linux"), f"{where}.platform", model.shape_for("Platform").enum),
         os_version=entry.get("os_version"),
         tags=_texts(entry, where),
+        given_name=_text(entry, "name", where),
+        reason=_text(entry, "reason", where),
+        failure_context=_failure_context(entry, state, where),
     )
     if kind == "DOCKER":
         for place, container in enumerate(read_list(entry.get("containers"), f"{where}.containers")):
@@ -142,6 +190,26 @@ def _texts(entry: Mapping[str, Any], where: str) -> dict[str, str]:
     return {str(key): str(value) for key, value in tags.items()}
 
 
+def _text(entry: Mapping[str, Any], key: str, where: str) -> str | None:
+    value = entry.get(key)
+    if value is not None and (not isinstance(value, str) or not value):
+        raise SeedError(f"{where}.{key} must be a text, got {value!r}")
+    return value
+
+
+def _failure_context(entry: Mapping[str, Any], state: str, where: str) -> dict[str, Any] | None:
+    """Return the context of a failed build; by default the build failed while it was building."""
+    if state != "FAILED":
+        if "failure_context" in entry:
+            raise SeedError(f"{where}.failure_context goes with the state FAILED, not with {state}")
+        return None
+    context = entry.get("failure_context", {"imageStatus": "BUILDING"})
+    problems = list(find_problems(service_model().shape_for("ImageFailureContext"), context, "failure_context"))
+    if problems:
+        raise SeedError(f"{where}: {'; '.join(problems)}")
+    return dict(context)
+
+
 def _account(value: Any, where: str) -> str:
     if not re.fullmatch(r"\d{12}", str(value)):
         raise SeedError(f"{where}: {value!r} is not an account of twelve digits, in quotes")
@@ -170,4 +238,4 @@ def _time(value: Any, where: str) -> datetime | None:
         at = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).replace("Z", "+00:00"))
     except ValueError:
         raise SeedError(f"{where}: {value!r} is not a time such as 2026-01-31T00:00:00Z") from None
-    return at if at.tzinfo else at.replace(tzinfo=timezone.utc)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -6,7 +6,7 @@ import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -17,18 +17,18 @@ from .exceptions import InvalidParameterException, InvalidRequestException
 
 @functools.lru_cache(maxsize=1)
 def service_model() -> Any:
-    """The model of EC2 Image Builder."""
+    """Return the model of EC2 Image Builder."""
     return botocore.session.get_session().get_service_model("imagebuilder")
 
 
 @functools.lru_cache(maxsize=1)
 def operations() -> Mapping[tuple[str, str], Any]:
-    """All operations of the model by HTTP method and path."""
+    """Return all operations of the model by HTTP method and path."""
     models = (service_model().operation_model(name) for name in service_model().operation_names)
     return {(model.http["method"], model.http["requestUri"].partition("?")[0]): model for model in models}
 
 
-def parse(operation: Any, query: str, body: bytes, in_path: Mapping[str, str]) -> dict[str, Any]:
+def parse_request(operation: Any, query: str, body: bytes, in_path: Mapping[str, str]) -> dict[str, Any]:
     """Read a request and check it against the operation's input shape.
 
     Args:
@@ -55,10 +55,40 @@ def parse(operation: Any, query: str, body: bytes, in_path: Mapping[str, str]) -
             parameters[name] = given[key] if member.type_name == "list" else given[key][-1]
         elif location == "uri" and key in in_path:
             parameters[name] = in_path[key]
-    problems = list(_problems(shape, parameters, ""))
+    return _checked(operation, parameters)
+
+
+def parse_parameters(operation: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Check boto3's parameters against the operation's input shape.
+
+    Args:
+        operation: its model.
+        parameters: arguments of boto3's method.
+
+    Raises:
+        InvalidRequestException: a shape refuses a parameter; all that is wrong is named.
+        InvalidParameterException: the same, for an operation whose model has this error in its place.
+    """
+    return _checked(operation, _to_wire(parameters))
+
+
+def _checked(operation: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    shape = operation.input_shape
+    problems = list(find_problems(shape, parameters))
     if problems:
-        raise refused("; ".join(problems))
+        raise _refusal(operation)("; ".join(problems))
     return {name: _read(shape.members[name], value) for name, value in parameters.items()}
+
+
+def _to_wire(value: Any) -> Any:
+    """Return a value with its datetimes as epoch seconds, as botocore sends them."""
+    if isinstance(value, datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
+    if isinstance(value, Mapping):
+        return {name: _to_wire(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_to_wire(item) for item in value]
+    return value
 
 
 def _refusal(operation: Any) -> type[InvalidRequestException | InvalidParameterException]:
@@ -67,9 +97,9 @@ def _refusal(operation: Any) -> type[InvalidRequestException | InvalidParameterE
 
 
 def _read(shape: Any, value: Any) -> Any:
-    """A checked value with its timestamps as datetimes."""
+    """Return a checked value with its timestamps as datetimes."""
     if shape.type_name == "timestamp":
-        return datetime.fromtimestamp(value, timezone.utc)
+        return datetime.fromtimestamp(value, UTC)
     if shape.type_name == "structure":
         return {name: _read(shape.members[name], item) for name, item in value.items()}
     if shape.type_name == "list":
@@ -88,11 +118,11 @@ _TYPES: dict[str, tuple[Any, str]] = {
 }
 
 
-def _problems(shape: Any, value: Any, path: str) -> Iterator[str]:
-    """What a shape has against a value, one sentence each."""
+def find_problems(shape: Any, value: Any, path: str = "") -> Iterator[str]:
+    """Yield what a shape has against a value, one sentence each."""
     kind, name = _TYPES[shape.type_name]
     if not isinstance(value, kind) or (isinstance(value, bool) and shape.type_name != "boolean"):
-        yield f"Value at '{path}' must be {name}, got {json.dumps(value)}"
+        yield f"Value at '{path}' must be {name}, got {json.dumps(value, default=str)}"
         return
     if shape.type_name == "timestamp":
         if not 0 <= value < 253402300800:
@@ -106,14 +136,14 @@ def _problems(shape: Any, value: Any, path: str) -> Iterator[str]:
             if key not in shape.members:
                 yield f"Unknown parameter '{_join(path, key)}'"
             else:
-                yield from _problems(shape.members[key], item, _join(path, key))
+                yield from find_problems(shape.members[key], item, _join(path, key))
     elif shape.type_name == "list":
         for place, item in enumerate(value):
-            yield from _problems(shape.member, item, f"{path}[{place}]")
+            yield from find_problems(shape.member, item, f"{path}[{place}]")
     elif shape.type_name == "map":
         for key, item in value.items():
-            yield from _problems(shape.key, key, f"{path} key")
-            yield from _problems(shape.value, item, _join(path, key))
+            yield from find_problems(shape.key, key, f"{path} key")
+            yield from find_problems(shape.value, item, _join(path, key))
     elif shape.type_name == "string":
         if shape.enum and value not in shape.enum:
             yield f"Value '{value}' at '{path}' must be one of {', '.join(sorted(shape.enum))}"

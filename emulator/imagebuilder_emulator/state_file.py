@@ -17,9 +17,10 @@ from urllib.parse import unquote
 import cattrs
 from cattrs.preconf.json import make_converter
 
-from . import moto_backends, roles
+from . import ec2_models, moto_backends, roles
 from .entities import Ami, Container, Execution, Image
 from .models import ImageBuilderBackend
+from .recipes import Recipe
 
 FORMAT = 1
 """Grows when a document of before can no longer be read."""
@@ -42,6 +43,8 @@ class SavedAmi:
     deprecation_time: str | None
     last_launched_time: str | None
     snapshots: list[str]
+    deregistration_protection: str = ec2_models.UNPROTECTED
+    unprotected_at: datetime | None = None
 
 
 @dataclass
@@ -63,6 +66,7 @@ class SavedRole:
     name: str
     path: str
     trust: str
+    created: datetime | None = None
 
 
 @dataclass
@@ -83,6 +87,8 @@ class State:
     format: int
     clock_offset_seconds: float = 0
     images: list[Image] = field(default_factory=list)
+    recipes: list[Recipe] = field(default_factory=list)
+    deleted: list[Image] = field(default_factory=list)
     executions: list[Execution] = field(default_factory=list)
     tokens: list[SavedToken] = field(default_factory=list)
     amis: list[SavedAmi] = field(default_factory=list)
@@ -95,12 +101,14 @@ _converter = make_converter(forbid_extra_keys=True, detailed_validation=False)
 
 
 def save(backend: ImageBuilderBackend) -> dict[str, Any]:
-    """The state as a JSON document."""
+    """Return the state as a JSON document."""
     accounts = {image.account for image in backend.images.values()} | moto_backends.iam_accounts()
     state = State(
         format=FORMAT,
         clock_offset_seconds=backend.clock.offset.total_seconds(),
         images=list(backend.images.values()),
+        recipes=list(backend.recipes.values()),
+        deleted=list(backend.store.deleted.values()),
         executions=list(backend.executions.values()),
         tokens=[SavedToken(*key, request, dict(answer)) for key, (request, answer) in backend.tokens.items()],
         amis=[saved for ami in sorted(_amis(backend), key=lambda each: each.id) for saved in _saved_ami(ami)],
@@ -110,7 +118,13 @@ def save(backend: ImageBuilderBackend) -> dict[str, Any]:
         ],
         containers=sorted(filter(moto_backends.container_exists, _containers(backend)), key=lambda each: each.uri),
         roles=[
-            SavedRole(account, role.name, role.path, _document(role.assume_role_policy_document))
+            SavedRole(
+                account,
+                role.name,
+                role.path,
+                _document(role.assume_role_policy_document),
+                moto_backends.role_created(role),
+            )
             for account in sorted(accounts)
             for role in moto_backends.list_roles(account)
         ],
@@ -133,7 +147,8 @@ def load(document: Mapping[str, Any], backend: ImageBuilderBackend) -> None:
     except (cattrs.BaseValidationError, cattrs.ForbiddenExtraKeysError, TypeError, ValueError, KeyError) as error:
         raise StateError(f"the state cannot be read: {type(error).__name__}: {error}") from None
     for role in state.roles:
-        roles.create(role.name, role.account, path=role.path, trust=role.trust)
+        created = {"created": role.created} if role.created else {}
+        roles.create(role.name, role.account, path=role.path, trust=role.trust, **created)
     for snapshot in state.snapshots:
         moto_backends.restore_snapshot(
             snapshot.account, snapshot.region, snapshot.id, snapshot.description, snapshot.from_ami
@@ -144,6 +159,10 @@ def load(document: Mapping[str, Any], backend: ImageBuilderBackend) -> None:
         moto_backends.push_container(container)
     for image in state.images:
         backend.add_image(image)
+    for recipe in state.recipes:
+        backend.recipes[recipe.arn] = recipe
+    for image in state.deleted:
+        backend.store.deleted[image.arn] = image
     for execution in state.executions:
         backend.add_execution(execution)
     for token in state.tokens:
@@ -151,7 +170,7 @@ def load(document: Mapping[str, Any], backend: ImageBuilderBackend) -> None:
 
 
 def _amis(backend: ImageBuilderBackend) -> set[Ami]:
-    """All AMIs that an image or an execution knows."""
+    """Return all AMIs that an image or an execution knows."""
     under = {ami for image in backend.images.values() for ami in image.amis}
     return under | {each for each in _touched(backend) if isinstance(each, Ami)}
 
@@ -167,7 +186,7 @@ def _touched(backend: ImageBuilderBackend) -> Iterator[Ami | Container]:
 
 
 def _saved_ami(ami: Ami) -> Iterator[SavedAmi]:
-    """The AMI, if EC2 still has it."""
+    """Return the AMI, if EC2 still has it."""
     found = moto_backends.find_ami(ami)
     if isinstance(found, moto_backends.DistributedAmi):
         yield SavedAmi(
@@ -180,6 +199,8 @@ def _saved_ami(ami: Ami) -> Iterator[SavedAmi]:
             deprecation_time=found.deprecation_time,
             last_launched_time=found.last_launched_time,
             snapshots=moto_backends.ami_snapshots(ami),
+            deregistration_protection=found.deregistration_protection,
+            unprotected_at=found.unprotected_at,
         )
 
 
@@ -187,6 +208,7 @@ def _restore_ami(saved: SavedAmi) -> None:
     found = moto_backends.restore_ami(saved.ami, name=saved.name, created=saved.created, snapshots=saved.snapshots)
     found.state, found.launch_permissions = saved.state, saved.launch_permissions
     found.deprecation_time, found.last_launched_time = saved.deprecation_time, saved.last_launched_time
+    found.deregistration_protection, found.unprotected_at = saved.deregistration_protection, saved.unprotected_at
     moto_backends.set_ami_tags(saved.ami, saved.tags)
 
 

@@ -6,24 +6,12 @@ import functools
 import json
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape
 
 import botocore.session
 
-
-@dataclass
-class Answer:
-    """What the application inside answered, or an error in its place."""
-
-    status: str
-    headers: list[tuple[str, str]]
-    body: bytes
-
-    def header(self, name: str) -> str | None:
-        """A header's value."""
-        return next((value for key, value in self.headers if key.lower() == name), None)
+from .wsgi import Answer
 
 
 def _xml(code: str, message: str) -> str:

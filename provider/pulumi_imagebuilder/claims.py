@@ -14,7 +14,7 @@ import stat
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 try:
@@ -32,9 +32,13 @@ class Claims:
     Args:
         run: what all processes of a run have in common, as the engine's address. Default: this process is the only one.
         folder: where the processes' files are. Default: a private folder in the system's one for temporary files.
+        now: the time, in seconds; that of the processes' files.
     """
 
-    def __init__(self, run: str | None = None, folder: Path | None = None) -> None:
+    def __init__(
+        self, run: str | None = None, folder: Path | None = None, now: Callable[[], float] = time.time
+    ) -> None:
+        self._now = now
         self._images: set[str] = set()
         self._urns: set[str] = set()
         self._last = 0.0
@@ -47,7 +51,7 @@ class Claims:
         with self._lock:
             self._urns.add(urn)
             self._images.update(arns)
-            self._last = time.time()
+            self._last = self._now()
             if self._shared:
                 self._shared.add(arns)
 
@@ -57,8 +61,8 @@ class Claims:
         A resource that is replaced may be deleted while the program is still running: then what other resources
         declare may be on its way, and is waited for a moment.
         """
-        end = time.monotonic() + _MAX_QUIET_WAIT
-        while urn and urn in self._urns and time.monotonic() < end and time.time() < self._last_declared() + _QUIET:
+        end = self._now() + _MAX_QUIET_WAIT
+        while urn and urn in self._urns and self._now() < min(end, self._last_declared() + _QUIET):
             await asyncio.sleep(_QUIET / 5)
         claimed = self._images | (self._shared.images() if self._shared else set())
         return [arn for arn in arns if arn not in claimed]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import threading
@@ -28,17 +29,17 @@ class Engine:
         self.address = address
         self._stub = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address)) if address else None
 
-    def show(self, urn: str, text: str) -> None:
+    async def show(self, urn: str, text: str) -> None:
         """Show text on a resource's row until other text replaces it."""
-        self._log(engine_pb2.INFO, urn, text, ephemeral=True)
+        await asyncio.to_thread(self._log, engine_pb2.INFO, urn, text, ephemeral=True)
 
-    def info(self, urn: str, text: str) -> None:
+    async def info(self, urn: str, text: str) -> None:
         """Log text for a resource that is still there to be read when the run has ended."""
-        self._log(engine_pb2.INFO, urn, text)
+        await asyncio.to_thread(self._log, engine_pb2.INFO, urn, text)
 
-    def warn(self, urn: str, text: str) -> None:
+    async def warn(self, urn: str, text: str) -> None:
         """Log a warning for a resource."""
-        self._log(engine_pb2.WARNING, urn, text)
+        await asyncio.to_thread(self._log, engine_pb2.WARNING, urn, text)
 
     def _log(self, severity: engine_pb2.LogSeverity.ValueType, urn: str, text: str, *, ephemeral: bool = False) -> None:
         if self._stub is None:

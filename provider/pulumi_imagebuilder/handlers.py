@@ -6,22 +6,24 @@ import abc
 import functools
 import hashlib
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from . import validation
 from .errors import ImageBuilderError, PermanentError
 from .host import Call, Host, Run
-from .lifecycle.apply import apply
+from .lifecycle.apply import BeforeStart, apply
 from .lifecycle.change import Change
 from .lifecycle.client import ImageClient
 from .lifecycle.entities import EXECUTION_UNFINISHED, IMAGE_GONE, MAX_RESOURCES, Outcome
+from .lifecycle.guard import Guard
 from .lifecycle.progress import STARTING, Progress, name_images
 from .lifecycle.removal import cancel, clean_up, restore
 from .lifecycle.state import CLIENT_TOKEN, DECLARED_AT, DRIFT, LEFT, OUTPUTS, FleetState, UpdateState, refresh
+from .lifecycle.verdict import AmiChange
 from .validation import UNKNOWN, Kind
-from .validation.schema import installed, members
+from .validation.schema import DEFAULTS, installed, members
 from .validation.values import has_unknown
 
 Properties = Mapping[str, Any]
@@ -71,16 +73,98 @@ class Handler(abc.ABC):
 
     def __init__(self, host: Host) -> None:
         self.host = host
+        self._in_preview: dict[str, bool] = {}
+        """By URN, whether the program that declares it runs in a preview."""
+        self._shown: dict[str, tuple[str | None, ...]] = {}
+        """By URN, what the preview has shown: Pulumi checks what it replaces twice."""
 
     @property
     def arguments(self) -> Collection[str]:
         """The names of the resource's arguments."""
         return members(installed().declaration(self.kind))
 
-    def check(self, call: Call, olds: Properties, news: Properties) -> validation.Validated:
-        """Validate and normalise the inputs, and take in which images the program declares."""
+    async def check(self, call: Call, olds: Properties, news: Properties) -> validation.Validated:
+        """Validate and normalise the inputs, and take in which images the program declares.
+
+        In the preview of a resource that is to be created, show what that would take away.
+        """
         self.host.claims.declare(call.urn, self.images(news))
-        return validation.validate(self.kind, news, previous=olds or None)
+        self._in_preview[call.urn] = call.dry_run
+        checked = validation.validate(self.kind, news, previous=olds or None)
+        if call.dry_run and not olds and not checked.failures:
+            await self._show_size(call, *self.takes_away({}, checked.inputs, None))
+        return checked
+
+    async def diff(self, call: Call, olds: Properties, news: Properties) -> Changed:
+        """Return what differs, and show what drifted; in a preview, what the change would take away too."""
+        changed = self.changed(olds, news)
+        if changed.drift:
+            # Pulumi displays a difference between inputs, and here there may be none.
+            await self.host.engine.info(call.urn, f"{changed.drift}: `pulumi up` applies the declaration again")
+        if changed and self._in_preview.get(call.urn):
+            await self._show_size(call, *self.takes_away(olds, news, changed))
+        return changed
+
+    @abc.abstractmethod
+    def takes_away(
+        self, olds: Properties, news: Properties, changed: Changed | None
+    ) -> tuple[Properties, Sequence[str]]:
+        """Return what is to be carried out for which images.
+
+        Args:
+            olds: the state; empty for a resource that is to be created.
+            news: the inputs.
+            changed: what differs; None for a resource that is to be created.
+
+        Returns:
+            The inputs that are carried out, and the images.
+        """
+
+    async def _show_size(self, call: Call, inputs: Properties, arns: Sequence[str]) -> None:
+        """Show what an update would take away, and what it would be refused for."""
+        request = {} if has_unknown(inputs) or not arns else validation.request(inputs)
+        if not request or AmiChange.parse(request) is None:
+            return
+        try:
+            text = await self._guard(inputs, arns).preview(arns, request)
+        except ImageBuilderError:
+            # `pulumi up` meets the error itself: a preview does not fail for what it would have shown.
+            return
+        shown = (text.size_line, *text.warnings)
+        if self._shown.get(call.urn) == shown:
+            return
+        self._shown[call.urn] = shown
+        if text.size_line:
+            await self.host.engine.info(call.urn, text.size_line)
+        for warning in text.warnings:
+            await self.host.engine.warn(call.urn, warning)
+
+    def _guard(self, inputs: Properties, arns: Sequence[str]) -> Guard:
+        mode = inputs.get("in_use") or DEFAULTS[self.kind]["in_use"]
+        max_amis = inputs.get("max_amis")
+        # Pulumi's state has every number as a double.
+        limit = None if max_amis is None else int(max_amis)
+        return Guard(self.host.session.references, mode, max_amis=limit, arns=arns)
+
+    def _before_start(self, call: Call, inputs: Properties, arns: Sequence[str]) -> BeforeStart | None:
+        """Return what is called before an execution is started: it keeps AMIs that are in use."""
+        ignored = inputs.get("in_use") == "ignore" and inputs.get("max_amis") is None
+        if ignored or AmiChange.parse(validation.request(inputs)) is None:
+            return None
+        guard: Guard | None = None
+
+        async def before_start(change: Change, client: ImageClient) -> None:
+            nonlocal guard
+            guard = guard or self._guard(inputs, arns)
+            warnings: list[str] = []
+            try:
+                await guard.check(client.arn, change.request, client.progress, warnings.append)
+            except ImageBuilderError as error:
+                raise error.with_action(client.progress.action) from error
+            for warning in warnings:
+                await self.host.engine.warn(call.urn, f"image {client.arn}: {warning}")
+
+        return before_start
 
     def changed(self, olds: Properties, news: Properties) -> Changed:
         """Return what differs in meaning between the state and the declaration."""
@@ -128,7 +212,9 @@ class Handler(abc.ABC):
         claimed = [arn for arn in arns if arn not in unclaimed]
         if claimed:
             which = claimed[0] if len(claimed) == 1 else name_images(claimed)
-            self.host.engine.info(call.urn, f"left unchanged, because the program still declares it: image {which}")
+            await self.host.engine.info(
+                call.urn, f"left unchanged, because the program still declares it: image {which}"
+            )
         return unclaimed
 
 
@@ -182,6 +268,19 @@ class UpdateHandler(Handler):
         again = arns if found.inputs.rerun else sorted(self.states(olds).incomplete(arns))
         return await self._apply(call, news, olds, again=again, removed=found.inputs.removed)
 
+    def takes_away(
+        self, olds: Properties, news: Properties, changed: Changed | None
+    ) -> tuple[Properties, Sequence[str]]:
+        """Return the declared update, and the images that it is carried out for."""
+        arns = self.images(news)
+        if changed and changed.inputs.replace:
+            # The engine has the replacement checked by itself, as a resource that is to be created.
+            return {}, []
+        if changed and not changed.inputs.rerun:
+            again = self.states(olds).incomplete(arns)
+            arns = [arn for arn in arns if arn in again]
+        return news, arns
+
     async def read(self, call: Call, state: Properties) -> tuple[Properties | None, ImageBuilderError | None]:
         """Read the images, and the executions that were unfinished."""
         states = self.states(state)
@@ -231,9 +330,10 @@ class UpdateHandler(Handler):
         rerun = bool(olds) and bool(self.changed(olds, inputs).inputs.rerun)
         request = validation.request(inputs)
         tasks: dict[str, Any] = {}
+        before_start = self._before_start(call, inputs, list(again))
         for arn in again:
             change = declare(arn, inputs, request, olds, before.get(arn, UpdateState()), rerun, fleet=self.is_fleet)
-            tasks[arn] = functools.partial(self._update_image, call, change)
+            tasks[arn] = functools.partial(self._update_image, call, change, before_start)
         if inputs["on_destroy"] != "retain" and removed:
             undone = validation.request(olds)
             for arn in await self._unclaimed(call, [arn for arn in sorted(removed) if arn in before]):
@@ -261,10 +361,12 @@ class UpdateHandler(Handler):
         """Return the inputs with more images."""
         return inputs
 
-    async def _update_image(self, call: Call, change: Change, client: ImageClient) -> UpdateState:
-        outcome = await apply(change, client)
+    async def _update_image(
+        self, call: Call, change: Change, before_start: BeforeStart | None, client: ImageClient
+    ) -> UpdateState:
+        outcome = await apply(change, client, before_start)
         if outcome.truncated and not self.is_fleet:
-            self.host.engine.info(call.urn, _describe_truncation(client.arn, outcome))
+            await self.host.engine.info(call.urn, _describe_truncation(client.arn, outcome))
         return UpdateState.from_outcome(outcome)
 
 
@@ -413,13 +515,13 @@ class CleanupHandler(Handler):
         arn = state["resource_arn"]
         if not await self._unclaimed(call, [arn]):
             return None
-        task = functools.partial(self._clean_up, state)
+        task = functools.partial(self._clean_up, state, self._before_start(call, state, [arn]))
         run = await self.host.run(call, {arn: task}, verb="deleting", fleet=False)
         if run.error:
             return run.error
         outcome = run.results.done[arn]
         if outcome is None:
-            self.host.engine.warn(
+            await self.host.engine.warn(
                 call.urn,
                 f"image {arn} is gone already, and no lifecycle execution deleted it: AMIs, snapshots or containers of "
                 "it that still exist are to be deleted by hand",
@@ -428,13 +530,24 @@ class CleanupHandler(Handler):
             skipped = [resource for resource in outcome.resources if resource["status"] == "SKIPPED"]
             named = ", ".join(f"{each['resource_id']} ({each['region']})" for each in skipped[:_MAX_NAMED])
             more = f" and {len(skipped) - _MAX_NAMED} more" if len(skipped) > _MAX_NAMED else ""
-            self.host.engine.info(
+            await self.host.engine.info(
                 call.urn, f"the record of image {arn} is kept, because the exclusion rules left out {named}{more}"
             )
         return None
 
-    async def _clean_up(self, state: Properties, client: ImageClient) -> Outcome | None:
-        return await clean_up(validation.request(state), client, declared_at=state.get(DECLARED_AT))
+    async def _clean_up(
+        self, state: Properties, before_start: BeforeStart | None, client: ImageClient
+    ) -> Outcome | None:
+        request, declared_at = validation.request(state), state.get(DECLARED_AT)
+        return await clean_up(request, client, declared_at=declared_at, before_start=before_start)
+
+    def takes_away(
+        self, olds: Properties, news: Properties, changed: Changed | None
+    ) -> tuple[Properties, Sequence[str]]:
+        """Return the clean-up that a replacement carries out: that of the image before."""
+        if changed is None or not changed.inputs.replace or has_unknown(news.get("resource_arn")):
+            return {}, []
+        return olds, self.images(olds)
 
 
 HANDLERS: tuple[type[Handler], ...] = (StateUpdateHandler, FleetHandler, CleanupHandler)

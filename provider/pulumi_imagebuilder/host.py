@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import functools
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from .aws import Configuration, Service
+from .aws import Service
 from .claims import Claims
 from .engine import Engine
 from .errors import (
@@ -47,11 +48,13 @@ class Call:
         operation: ``create``, ``update``, ``read``, ``delete``, ``check`` or ``diff``.
         urn: the resource's URN; empty where it is not known.
         time_limit: seconds, from ``custom_timeouts``. Default: 60 minutes.
+        dry_run: whether the program runs in a preview.
     """
 
     operation: str
     urn: str = ""
     time_limit: float | None = None
+    dry_run: bool = False
 
     @property
     def name(self) -> str:
@@ -76,18 +79,28 @@ class Host:
     """Runs tasks for one image or many, inside their resource's time limit and shown on its row.
 
     Args:
-        configure: returns the configuration of the calls.
+        connect: returns the service that is called.
         engine: the engine that this process serves.
+        now: a monotonic clock, in seconds.
+        claims: the images that the program declares. Default: shared with the engine's other provider processes.
 
     Attributes:
-        claims: the images that the program declares.
+        claims: as given.
         engine: as given.
     """
 
-    def __init__(self, configure: Callable[[], Configuration], engine: Engine) -> None:
-        self._configure = configure
+    def __init__(
+        self,
+        connect: Callable[[], Service],
+        engine: Engine,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        claims: Claims | None = None,
+    ) -> None:
+        self._connect = connect
+        self._now = now
         self.engine = engine
-        self.claims = Claims(engine.address)
+        self.claims = claims or Claims(engine.address)
         self._deadlines: set[asyncio.Timeout] = set()
         self._cancelled = False
 
@@ -98,7 +111,7 @@ class Host:
         Raises:
             ConfigurationError: the configuration cannot be used.
         """
-        return Session(Service(self._configure()))
+        return Session(self._connect())
 
     def cancel(self) -> None:
         """End all that runs, and whatever is still to come, at once; executions continue at the service.
@@ -135,9 +148,11 @@ class Host:
             return Run(results, None)
         same_command = call.operation in _SAME_COMMAND
         counted = f"{len(tasks)} image{'s' if len(tasks) != 1 else ''}"
-        whole = FleetProgress(f"{verb} {counted}{to}", same_command=same_command) if fleet else None
+        whole = FleetProgress(f"{verb} {counted}{to}", same_command=same_command, now=self._now) if fleet else None
         for arn in tasks:
-            results.progress[arn] = Progress(f"{verb} image {arn}{to}", same_command=same_command, fleet=whole)
+            results.progress[arn] = Progress(
+                f"{verb} image {arn}{to}", same_command=same_command, now=self._now, fleet=whole
+            )
         progress = whole or next(iter(results.progress.values()))
         limit = call.time_limit or DEFAULT_TIME_LIMIT
         try:
@@ -172,7 +187,7 @@ class Host:
             while True:
                 await asyncio.sleep(_TICK)
                 if text := progress.news():
-                    await asyncio.to_thread(self.engine.show, urn, text)
+                    await self.engine.show(urn, text)
 
         showing = asyncio.create_task(show())
         try:
@@ -181,7 +196,7 @@ class Host:
             showing.cancel()
         if progress.status != STARTING or isinstance(progress, FleetProgress):
             # What stays on the row of a resource that is done must not read as if it were still under way.
-            await asyncio.to_thread(self.engine.show, urn, progress.text())
+            await self.engine.show(urn, progress.text())
 
 
 def _add_context(error: ImageBuilderError, progress: Progress) -> ImageBuilderError:

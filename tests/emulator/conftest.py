@@ -78,7 +78,9 @@ class Emulated:
         return state
 
     def amis(self, region: str = "us-east-1") -> list[dict[str, Any]]:
-        images: list[dict[str, Any]] = self.client("ec2", region).describe_images(Owners=["self"])["Images"]
+        images: list[dict[str, Any]] = self.client("ec2", region).describe_images(
+            Owners=["self"], IncludeDisabled=True
+        )["Images"]
         return images
 
     def later(self, seconds: float = 10) -> None:

@@ -1,4 +1,4 @@
-"""`make requests`: requests made up from the service model, half of them valid, half broken at one place.
+"""Requests made up from the service model, half of them valid, half broken at one place.
 
 A broken one must be refused with the place in the message. A valid one must be accepted, unless a rule of the service
 speaks against it: `rules_against` says which, from the documentation alone. Nothing may be answered with 500.
@@ -20,7 +20,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -42,10 +42,15 @@ OPERATIONS = (
     "ListImages",
     "ListImageBuildVersions",
     "CreateImage",
+    "RetryImage",
     "DeleteImage",
     "TagResource",
     "UntagResource",
     "ListTagsForResource",
+    "ListImageRecipes",
+    "GetImageRecipe",
+    "ListContainerRecipes",
+    "GetContainerRecipe",
 )
 _STATES = ("AVAILABLE", "DEPRECATED", "DISABLED", "FAILED", "CANCELLED", "BUILDING", "AVAILABLE")
 _KINDS = ("available", "deprecated", "disabled", "failed", "cancelled", "building", "docker")
@@ -55,6 +60,7 @@ IMAGES = {
     for number in range(9)
 }
 """What is there, with its state: nine of each kind, as hypothesis never sends the same request twice."""
+RECIPES = {kind: [f"{HERE}:{kind}-recipe/web/1.2.{patch}" for patch in range(60)] for kind in ("image", "container")}
 SEED = {
     "roles": ["ImageLifecycle"],
     "images": [
@@ -62,11 +68,26 @@ SEED = {
         for arn, state in IMAGES.items()
     ],
 }
+SEED["images"][0]["amis"] = [  # type: ignore[index, call-overload]
+    {
+        "used_by": {
+            "recipes": [
+                {"name": "web", "version": arn.rpartition("/")[2], "kind": kind}
+                for kind, arns in RECIPES.items()
+                for arn in arns
+            ]
+        }
+    }
+]
 SOON = 4_000_000_000
 AUTHORIZATION = (
     "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/imagebuilder/aws4_request, SignedHeaders=host, Signature=0"
 )
 _FILTERS = {"name", "osVersion", "platform", "type", "version"}
+_RECIPE_FILTERS = {
+    "ListImageRecipes": {"name", "parentImage", "platform"},
+    "ListContainerRecipes": {"containerType", "name", "parentImage", "platform"},
+}
 
 
 @dataclass
@@ -95,7 +116,7 @@ class World:
         self.emulator, self.variety = emulator, variety
         self._images = copy.deepcopy(list(emulator.backend.images.values()))
         self._connection = http.client.HTTPConnection("127.0.0.1", int(emulator.url.rpartition(":")[2]))
-        asked = {"state": {"status": "DEPRECATED"}, "updateAt": datetime.fromtimestamp(SOON, timezone.utc)}
+        asked = {"state": {"status": "DEPRECATED"}, "updateAt": datetime.fromtimestamp(SOON, UTC)}
         self.executions = []
         for number, arn in enumerate(itertools.islice(IMAGES, 27)):
             request = {"resourceArn": arn, "clientToken": f"before-{number}", **asked}
@@ -123,7 +144,7 @@ class World:
 
     def unfinished(self, arn: str) -> bool:
         """Whether an image has an execution under way."""
-        return any(execution.unfinished for execution in self.emulator.backend.executions_of(arn))
+        return any(execution.unfinished for execution in self.emulator.backend.store.executions_of(arn))
 
     def ask(self, operation: Any, request: dict[str, Any]) -> tuple[int, str, str]:
         """Status, code and text of the answer to a request, as it is: botocore would refuse some itself."""
@@ -158,8 +179,8 @@ def values(shape: Any, world: World) -> st.SearchStrategy[Any]:
         "ImageVersionArn": [arn[:-2] for arn in IMAGES],
         "LifecycleExecutionId": world.executions,
         "FilterName": sorted(_FILTERS),
-        "ImageRecipeArn": [f"{HERE}:image-recipe/web/1.2.{patch}" for patch in range(9)],
-        "ContainerRecipeArn": [f"{HERE}:container-recipe/web/1.2.{patch}" for patch in range(9)],
+        "ImageRecipeArn": RECIPES["image"],
+        "ContainerRecipeArn": RECIPES["container"],
     }.get(shape.name, [])
     made = _made(shape, world)
     return st.one_of(st.sampled_from(known), st.sampled_from(known), made) if known else made
@@ -273,7 +294,7 @@ def minded(draw: st.DrawFn, requests: st.SearchStrategy[dict[str, Any]]) -> dict
             request.setdefault("executionRole", "ImageLifecycle")
             if request["state"]["status"] != "DEPRECATED":
                 request.pop("updateAt", None)
-        if "imageRecipeArn" in request:
+        if "imageRecipeArn" in request and "clientToken" in request:
             request.pop("containerRecipeArn", None)
             request.setdefault("executionRole", "ImageLifecycle")
     return request
@@ -303,6 +324,8 @@ def rules_against(operation: str, request: dict[str, Any], world: World) -> set[
     arn = request.get("resourceArn") or request.get("imageBuildVersionArn") or ""
     if operation == "StartResourceStateUpdate":
         return found | _against_update(request, world)
+    if operation == "RetryImage":
+        return _against_retry(arn, world)
     if operation == "CreateImage":
         return _against_build(request)
     if "lifecycleExecutionId" in request and request["lifecycleExecutionId"] not in world.executions:
@@ -317,6 +340,13 @@ def rules_against(operation: str, request: dict[str, Any], world: World) -> set[
         return {"ResourceDependencyException"}
     if operation == "GetImage" and re.search(r"\.[^/]*$", arn):
         return _against_version(arn)
+    if operation in {"GetImageRecipe", "GetContainerRecipe"}:
+        known = {recipe for recipes in RECIPES.values() for recipe in recipes}
+        wanted = request.get("imageRecipeArn") or request["containerRecipeArn"]
+        return set() if wanted in known else {"ResourceNotFoundException"}
+    if operation in _RECIPE_FILTERS:
+        unknown = {each.get("name") for each in request.get("filters", [])} - _RECIPE_FILTERS[operation]
+        return found | ({"InvalidRequestException"} if unknown else set())
     if operation in {"ListImages", "ListImageBuildVersions"}:
         names = {each.get("name") for each in request.get("filters", [])}
         if names - _FILTERS or ("version" in names and request.get("byName")):
@@ -340,11 +370,21 @@ def _against_update(request: dict[str, Any], world: World) -> set[str]:
         "docker" in arn and target != "DELETED",
     )
     found = {"InvalidRequestException"} if any(forbidden) else set()
+    if not arn.split(":")[4].isdecimal():
+        return {"ForbiddenException"}
     if state is None:
         found.add("ResourceNotFoundException")
     elif (includes or at) and world.unfinished(arn):
         found.add("ResourceInUseException")
     return found
+
+
+def _against_retry(arn: str, world: World) -> set[str]:
+    if arn not in IMAGES:
+        return {"ResourceNotFoundException"}
+    if "docker" in arn or IMAGES[arn] not in {"FAILED", "CANCELLED"}:
+        return {"InvalidRequestException"}
+    return {"ResourceInUseException"} if world.unfinished(arn) else set()
 
 
 def _against_build(request: dict[str, Any]) -> set[str]:

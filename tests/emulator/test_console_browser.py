@@ -106,6 +106,28 @@ def test_an_execution_is_followed_to_its_end(console: Console) -> None:
     assert console.errors() == []
 
 
+def test_what_uses_an_ami_is_under_it(console: Console) -> None:
+    """By kind: instances by their state, others by name, the first three; it follows what changes."""
+    used_by = {
+        "instances": {"running": 2, "stopped": 1},
+        "launch_templates": ["web"],
+        "parameters": ["/a", "/b", "/c", "/d"],
+    }
+    amis = [{"deregistration_protection": True, "used_by": used_by}, {"region": "eu-west-1"}]
+    with Emulator({"images": [{"arn": WEB, "amis": amis}]}) as emulator:
+        console.open(emulator)
+        row = f'[data-arn="{WEB}"] td:nth-child(3)'
+        assert "protected from deregistration" in console.text(row)
+        assert (console.count(f"{row} .uses"), console.text(f"{row} .uses").replace("\xa0", " ")) == (
+            1,
+            "used by 3 instances (2 running, 1 stopped), launch template web, parameter /a, /b, /c and 1 more",
+        )
+        ssm = emulator.client("ssm")
+        ssm.delete_parameters(Names=["/a", "/b", "/c"])
+        console.until(lambda: console.text(f"{row} .uses").endswith("parameter /d"))
+    assert console.errors() == []
+
+
 def test_a_thousand_images_are_searched_and_paged(console: Console) -> None:
     """The page holds 50 rows and the newest executions however many there are; the rest is a click or a word away."""
     arns = [WEB.replace("web", f"web-{number:04}") for number in range(1000)]

@@ -1,19 +1,12 @@
-"""The emulator as a context manager, as a pytest fixture and as a command; its state in a file."""
+"""The emulator as a context manager and as a pytest fixture; its state in a file."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import signal
-import subprocess
-import sys
-import urllib.request
-from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from imagebuilder_emulator.emulator import Emulator
 from imagebuilder_emulator.state_file import StateError
@@ -27,7 +20,14 @@ SEED: dict[str, Any] = {
         {
             "arn": ARN.format("web"),
             "amis": [
-                {"region": "us-east-1", "snapshots": 3, "tags": {"keep": "yes"}, "public": True},
+                {
+                    "region": "us-east-1",
+                    "snapshots": 3,
+                    "tags": {"keep": "yes"},
+                    "public": True,
+                    "deregistration_protection": "with-cooldown",
+                    "used_by": {"recipes": ["child", {"name": "box", "kind": "container"}]},
+                },
                 {"region": "eu-west-1", "shared_accounts": ["111122223333"], "last_launched": "2026-05-01T00:00:00Z"},
             ],
         },
@@ -55,13 +55,19 @@ def all_of_aws(emulator: Emulator) -> dict[str, Any]:
             seen["executions"][each["lifecycleExecutionId"]] = (each, found["resources"])
     for region in ("us-east-1", "eu-west-1"):
         ec2 = emulator.client("ec2", region)
-        seen[region] = sorted(ec2.describe_images(Owners=["self"])["Images"], key=lambda image: image["ImageId"])
+        seen[region] = sorted(
+            ec2.describe_images(Owners=["self"], IncludeDisabled=True)["Images"], key=lambda image: image["ImageId"]
+        )
         for image in seen[region]:
             image["shared"] = ec2.describe_image_attribute(ImageId=image["ImageId"], Attribute="launchPermission")[
                 "LaunchPermissions"
             ]
         snapshots = ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
         seen[f"snapshots {region}"] = sorted(each["SnapshotId"] for each in snapshots)
+    seen["recipes"] = [
+        image_builder.list_image_recipes()["imageRecipeSummaryList"],
+        image_builder.list_container_recipes()["containerRecipeSummaryList"],
+    ]
     seen["containers"] = emulator.client("ecr").list_images(repositoryName="app")["imageIds"]
     return seen
 
@@ -77,7 +83,10 @@ def test_a_saved_state_is_the_same_when_it_is_loaded(tmp_path: Path) -> None:
         asked = {"resourceArn": ARN.format("web"), "state": {"status": "DISABLED"}, "clientToken": "mine", **AMIS}
         first = client.start_resource_state_update(**asked)["lifecycleExecutionId"]
         emulator.clock.advance(timedelta(minutes=45))
+        (ami, *_) = emulator.client("ec2").describe_images(Owners=["self"], IncludeDisabled=True)["Images"]
+        emulator.client("ec2").disable_image_deregistration_protection(ImageId=ami["ImageId"])
         before = all_of_aws(emulator)
+        assert all(before["recipes"])
     assert json.loads(path.read_text())["format"] == 1
     with Emulator({"images": []}, execution_time="1h", state=path) as emulator:
         client = emulator.client("imagebuilder")
@@ -85,6 +94,8 @@ def test_a_saved_state_is_the_same_when_it_is_loaded(tmp_path: Path) -> None:
         assert client.start_resource_state_update(**asked)["lifecycleExecutionId"] == first
         emulator.clock.advance(timedelta(hours=1))
         assert client.get_image(imageBuildVersionArn=ARN.format("web"))["image"]["state"]["status"] == "DISABLED"
+        emulator.clock.advance(timedelta(days=1))
+        assert all_of_aws(emulator)["us-east-1"][0]["DeregistrationProtection"] == "disabled"
 
 
 def without_volumes(seen: dict[str, Any]) -> Any:
@@ -99,7 +110,7 @@ def test_a_schedule_survives_in_a_file(tmp_path: Path) -> None:
         emulator.client("imagebuilder").start_resource_state_update(
             resourceArn=ARN.format("web"),
             state={"status": "DEPRECATED"},
-            updateAt=datetime.now(timezone.utc) + timedelta(days=30),
+            updateAt=datetime.now(UTC) + timedelta(days=30),
         )
     with Emulator(SEED, state=path) as emulator:
         emulator.clock.advance(timedelta(days=31))
@@ -143,55 +154,11 @@ def test_the_fixture_takes_the_markers_arguments(pytester: pytest.Pytester) -> N
         def test_seeded(imagebuilder_emulator):
             assert len(imagebuilder_emulator.client("imagebuilder").list_images()["imageVersionList"]) == 1
             assert imagebuilder_emulator.requests.counts() == {{"imagebuilder:ListImages": 1}}
+
+        @pytest.mark.imagebuilder_emulator(variants={{"pages": "short"}})
+        def test_variant(imagebuilder_emulator):
+            assert imagebuilder_emulator.variants["pages"] == "short"
         """
     )
     done = pytester.runpytest_subprocess("-p", "no:cacheprovider", "--strict-markers")
-    done.assert_outcomes(passed=2)
-
-
-@contextlib.contextmanager
-def command(*options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """The command, running, with its first line."""
-    program = Path(sys.executable).with_name("imagebuilder-emulator")
-    with subprocess.Popen([program, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield process.stdout.readline(), process
-        finally:
-            process.kill()
-
-
-def test_the_command_serves_until_sigterm_and_saves(tmp_path: Path) -> None:
-    """It prints where it listens, has the faults it was given, and leaves the state file behind."""
-    seed, state = tmp_path / "seed.json", tmp_path / "state.json"
-    seed.write_text(json.dumps(SEED))
-    with command("--seed", str(seed), "--state", str(state), "--fault", "GetImage 503 share=0") as (line, process):
-        url = line.removeprefix("Listening on ").strip()
-        with urllib.request.urlopen(f"{url}/_emulator/faults") as answer:
-            assert [each["fault"] for each in json.load(answer)] == ["GetImage 503 share=0"]
-        client = boto3.client(
-            "imagebuilder", "us-east-1", endpoint_url=url, aws_access_key_id="a", aws_secret_access_key="b"
-        )
-        client.delete_image(imageBuildVersionArn=ARN.format("old"))
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
-        assert process.stderr is not None
-        assert process.stderr.read() == ""
-    assert [image["arn"] for image in json.loads(state.read_text())["images"]] == [ARN.format("web"), ARN.format("app")]
-
-
-@pytest.mark.parametrize(
-    ("options", "line"),
-    [
-        (["--fault", "GetImage 600"], "imagebuilder-emulator: fault 'GetImage 600': '600' is no kind of fault; "),
-        (["--seed", "/nowhere.yaml"], "imagebuilder-emulator: /nowhere.yaml cannot be read: No such file or directory"),
-        (["--execution-time", "soon"], "argument --execution-time: 'soon' is not a length of time such as 5s"),
-    ],
-)
-def test_mistakes_on_the_command_line(options: list[str], line: str) -> None:
-    """One line and exit code 2."""
-    with command(*options) as (_, process):
-        _, told = process.communicate(timeout=30)
-        assert process.returncode == 2
-    assert line in told
-    assert "Traceback" not in told
+    done.assert_outcomes(passed=3)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import boto3
 import pytest
 from imagebuilder_emulator.emulator import Emulator
 
@@ -14,9 +15,10 @@ WEB = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"
 APP = "arn:aws:imagebuilder:us-east-1:123456789012:image/app/1.0.0/1"
 EU = WEB.replace("us-east-1", "eu-west-1")
 POLICY = "arn:aws:imagebuilder:us-east-1:123456789012:lifecycle-policy/mine"
+CROSS_ACCOUNT_ROLE = "Ec2ImageBuilderCrossAccountLifecycleAccess"
 TRUSTED, UNTRUSTED = "111122223333", "444455556666"
 SEED: dict[str, Any] = {
-    "roles": ["ImageLifecycle", f"arn:aws:iam::{TRUSTED}:role/service/ImageLifecycle"],
+    "roles": ["ImageLifecycle", f"arn:aws:iam::{TRUSTED}:role/{CROSS_ACCOUNT_ROLE}"],
     "images": [
         {"arn": EU},
         {
@@ -43,7 +45,7 @@ def by_account(emulated: Any, execution: dict[str, Any]) -> dict[str, Any]:
     return {row["accountId"]: row["state"] for row in emulated.rows(execution)}
 
 
-def test_another_account_needs_a_role_of_the_same_name(emulated: Any) -> None:
+def test_amis_of_another_account_need_the_cross_account_role(emulated: Any) -> None:
     """The AMIs there fail with the reason, those elsewhere are changed, and the execution fails with a count."""
     execution = emulated.start(state="DISABLED", **AMIS)
     emulated.later()
@@ -51,7 +53,7 @@ def test_another_account_needs_a_role_of_the_same_name(emulated: Any) -> None:
         TRUSTED: {"status": "SUCCESS"},
         UNTRUSTED: {
             "status": "FAILED",
-            "reason": f"The execution role ImageLifecycle does not exist in the account {UNTRUSTED}",
+            "reason": f"The role {CROSS_ACCOUNT_ROLE} does not exist in the account {UNTRUSTED}",
         },
     }
     (answer,) = emulated.image_builder.list_lifecycle_executions(resourceArn=WEB)["lifecycleExecutions"]
@@ -99,7 +101,10 @@ def test_an_execution_tells_its_state_with_its_resources(emulated: Any) -> None:
     answer = ask(**asked, parentResourceId=WEB)
     assert answer["lifecycleExecutionState"] == {"status": "IN_PROGRESS"}
     assert [(row["action"], row["state"]) for row in answer["resources"]] == [
-        ({"name": "DISABLE"}, {"status": "IN_PROGRESS"})
+        (
+            {"name": "DISABLE", "reason": "StartResourceStateUpdate moves the image to DISABLED"},
+            {"status": "IN_PROGRESS"},
+        )
     ] * 2
     assert ask(**asked, parentResourceId=APP)["resources"] == []
     assert len(ask(**asked, parentResourceId=WEB, maxResults=1)["resources"]) == 1
@@ -153,7 +158,7 @@ def test_an_immediate_change_passes_a_schedule(emulated: Any) -> None:
     at = emulated.emulator.clock.now() + timedelta(days=1)
     scheduled = emulated.start(updateAt=at)
     assert "lifecycleExecutionId" not in emulated.start(state="DISABLED")
-    assert (emulated.image_state(), emulated.status(scheduled)) == ("DISABLED", "PENDING")
+    assert (emulated.image_state(), emulated.status(scheduled)) == ("DISABLED", "IN_PROGRESS")
     emulated.later(2 * 86_400)
     assert (emulated.image_state(), emulated.status(scheduled)) == ("DEPRECATED", "SUCCESS")
 
@@ -186,3 +191,70 @@ def test_trust_is_read_from_the_roles_policy(emulated: Any, trust: Any, trusted:
     execution = emulated.start(APP, "DELETED", executionRole="Mine", includeResources={"containers": True})
     emulated.later()
     assert emulated.status(execution) == ("SUCCESS" if trusted else "FAILED")
+
+
+def test_trust_can_be_bound_to_the_image(emulated: Any) -> None:
+    """Conditions on aws:SourceAccount and aws:SourceArn are read, as the cross-account role has them."""
+    for name, account, arn, expected in (
+        ("Right", "123456789012", "arn:aws:imagebuilder:*:123456789012:image/*/*/*", "SUCCESS"),
+        ("OtherAccount", TRUSTED, "arn:*", "FAILED"),
+        ("OtherImage", "123456789012", "arn:aws:imagebuilder:*:123456789012:image/none/*", "FAILED"),
+    ):
+        condition = {"StringEquals": {"aws:SourceAccount": account}, "ArnLike": {"aws:SourceArn": [arn]}}
+        statement = {"Effect": "Allow", "Principal": SERVICE, "Action": "sts:AssumeRole", "Condition": condition}
+        emulated.client("iam").create_role(
+            RoleName=name, AssumeRolePolicyDocument=json.dumps({"Statement": [statement]})
+        )
+        asked = {"executionRole": name, "includeResources": {"containers": True}}
+        if expected == "FAILED":
+            execution = emulated.start(APP, "DELETED", **asked)
+            emulated.later()
+            assert emulated.status(execution) == expected
+    execution = emulated.start(APP, "DELETED", executionRole="Right", includeResources={"containers": True})
+    emulated.later()
+    assert emulated.status(execution) == "SUCCESS"
+
+
+def test_the_role_of_the_same_name_is_of_no_use_elsewhere(emulated: Any) -> None:
+    """In other accounts the service assumes Ec2ImageBuilderCrossAccountLifecycleAccess and no other role."""
+    sts = emulated.client("sts").assume_role(RoleArn=f"arn:aws:iam::{UNTRUSTED}:role/Any", RoleSessionName="test")[
+        "Credentials"
+    ]
+    iam = boto3.client(
+        "iam",
+        region_name="us-east-1",
+        endpoint_url=emulated.emulator.url,
+        aws_access_key_id=sts["AccessKeyId"],
+        aws_secret_access_key=sts["SecretAccessKey"],
+        aws_session_token=sts["SessionToken"],
+    )
+    trust = json.dumps({"Statement": [{"Effect": "Allow", "Principal": SERVICE, "Action": "sts:AssumeRole"}]})
+    iam.create_role(RoleName="ImageLifecycle", AssumeRolePolicyDocument=trust)
+    execution = emulated.start(state="DISABLED", **AMIS)
+    emulated.later()
+    assert by_account(emulated, execution)[UNTRUSTED]["status"] == "FAILED"
+    iam.create_role(RoleName=CROSS_ACCOUNT_ROLE, AssumeRolePolicyDocument=trust)
+    execution = emulated.start(state="DISABLED", **AMIS)
+    emulated.later()
+    assert by_account(emulated, execution)[UNTRUSTED] == {"status": "SUCCESS"}
+
+
+def test_a_cancelled_schedule_has_no_resources(emulated: Any) -> None:
+    """Its time never came."""
+    execution = emulated.start(updateAt=emulated.emulator.clock.now() + timedelta(days=1))
+    emulated.image_builder.cancel_lifecycle_execution(lifecycleExecutionId=execution["lifecycleExecutionId"])
+    emulated.later(1)
+    assert emulated.status(execution) == "CANCELLED"
+    assert (emulated.rows(execution), emulated.rows(execution, parent=None)) == ([], [])
+    emulated.later(2 * 86_400)
+    assert (emulated.image_state(), emulated.rows(execution, parent=None)) == ("AVAILABLE", [])
+
+
+def test_times_have_milliseconds(emulated: Any) -> None:
+    """Start and end of executions and of resources."""
+    execution = emulated.start(state="DISABLED", **AMIS)
+    emulated.later()
+    (found,) = emulated.image_builder.list_lifecycle_executions(resourceArn=WEB)["lifecycleExecutions"]
+    for row in [found, *emulated.rows(execution, parent=None), *emulated.rows(execution)]:
+        assert row["startTime"].microsecond % 1000 == row["endTime"].microsecond % 1000 == 0
+        assert row["startTime"] < row["endTime"]

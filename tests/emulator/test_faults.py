@@ -11,7 +11,7 @@ from imagebuilder_emulator.faults import Faults, parse
 IMAGE = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.2.3/4"
 OTHER = "arn:aws:imagebuilder:us-east-1:123456789012:image/db/1.0.0/1"
 START = ("imagebuilder", "StartResourceStateUpdate")
-KINDS = "throttle, 500, 503, error=CODE, drop-request, drop-answer, delay=TIME, stall=TIME"
+KINDS = "throttle, 500, 503, error=CODE, plain-text=STATUS, drop-request, drop-answer, delay=TIME, stall=TIME"
 
 
 def struck(faults: Faults, service: str, operation: str, calls: int) -> list[int]:
@@ -170,7 +170,7 @@ GRAMMAR = "expected OPERATION KIND [OPTION…], or execution fail|hang [OPTION�
         ("GetImage 500 first", "expected OPTION=VALUE, got 'first'"),
         ("GetImage 500 first=", "expected OPTION=VALUE, got 'first='"),
         ("GetImage 500 first=1 first=2", "first is given twice"),
-        ("GetImage 500 rate=2", "unknown option 'rate'; known here: first, nth, seed, share"),
+        ("GetImage 500 rate=2", "unknown option 'rate'; known here: first, nth, page, region, seed, share"),
         (
             "execution fail image=* when=now",
             "unknown option 'when'; known here: first, image, nth, reason, region, resource, seed, share",
@@ -180,7 +180,22 @@ GRAMMAR = "expected OPERATION KIND [OPTION…], or execution fail|hang [OPTION�
         ("execution hang", "name what is to hang: image=…"),
         ("execution fail reason=no", "name what is to fail: resource=…, image=… or region=…"),
         ("GetImage throttle rate=fast", "rate must be a number from 0, got 'fast'"),
-        ("ec2:DescribeImages error=ForbiddenException", "error=CODE is for operations of Image Builder"),
+        (
+            "sts:GetCallerIdentity error=ForbiddenException",
+            "'ForbiddenException' is no error of sts; known are "
+            "AccessDenied, ExpiredToken, ExpiredTokenException, InvalidClientTokenId, and any with status=NUMBER",
+        ),
+        ("ec2:DescribeImages error=UnauthorizedOperation status=200", "'200' is no HTTP status from 400 to 599"),
+        ("ec2:DescribeImages plain-text=404", "'404' is no HTTP status from 500 to 599"),
+        (
+            "ec2:DescribeImages 503 status=500",
+            "unknown option 'status'; known here: first, nth, page, region, seed, share",
+        ),
+        ("ec2:DescribeImages 503 page=2", "page must be last, got '2'; nth chooses another"),
+        (
+            "ec2:DescribeImages delay=1s page=last",
+            "page=last is known after the work is done, and a delay comes before it",
+        ),
     ],
 )
 def test_what_is_no_fault_is_refused(text: str, why: str) -> None:
@@ -191,6 +206,6 @@ def test_what_is_no_fault_is_refused(text: str, why: str) -> None:
 
 def test_an_unknown_error_code_is_refused_with_those_of_the_model() -> None:
     """The codes are those of the service model."""
-    with pytest.raises(ValueError, match="'Oops' is no error of Image Builder; those are ") as raised:
+    with pytest.raises(ValueError, match="'Oops' is no error of imagebuilder; known are ") as raised:
         parse("GetImage error=Oops")
     assert "ResourceInUseException, " in str(raised.value)

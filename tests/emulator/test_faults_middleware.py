@@ -1,4 +1,4 @@
-"""Every AWS request passes a gate that notes it and disturbs it as the faults say."""
+"""Every AWS request passes the middleware, which notes it and disturbs it as the faults say."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
+from botocore.parsers import ResponseParserError
 from imagebuilder_emulator.clock import Clock
+from imagebuilder_emulator.emulator import Emulator
 from imagebuilder_emulator.faults import Faults
 from imagebuilder_emulator.faults_middleware import FaultMiddleware
 from imagebuilder_emulator.requestlog import RequestLog
@@ -23,7 +25,7 @@ IMAGE = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.2.3/4"
 
 
 class Behind:
-    """A gate before a service that counts its calls and knows one answer."""
+    """The middleware before a service that counts its calls and knows one answer."""
 
     def __init__(self) -> None:
         self.faults, self.log, self.clock, self.work = Faults(), RequestLog(), Clock(), 0
@@ -38,10 +40,10 @@ class Behind:
         start_response("200 OK", [("Content-Type", "application/json"), ("x-amzn-RequestId", f"id-{self.work}")])
         return [b"{}"]
 
-    def client(self, service: str, **config: Any) -> Any:
+    def client(self, service: str, *, region_name: str = "us-east-1", **config: Any) -> Any:
         return boto3.client(
             service,
-            region_name="us-east-1",
+            region_name=region_name,
             endpoint_url=f"http://127.0.0.1:{self.server.port}",
             aws_access_key_id="AKIDSECRET",
             aws_secret_access_key="SECRET",
@@ -111,6 +113,16 @@ def test_an_error_is_answered_as_the_service_would(
         ("iam", "list_roles", ["Throttling 400", "InternalFailure 500", "ServiceUnavailable 503"]),
         ("s3", "list_buckets", ["SlowDown 503", "InternalError 500", "ServiceUnavailable 503"]),
         ("sts", "get_caller_identity", ["Throttling 400", "InternalFailure 500", "ServiceUnavailable 503"]),
+        (
+            "autoscaling",
+            "describe_auto_scaling_groups",
+            ["Throttling 400", "InternalFailure 500", "ServiceUnavailable 503"],
+        ),
+        (
+            "ssm",
+            "describe_parameters",
+            ["ThrottlingException 400", "InternalServerError 500", "ServiceUnavailableException 503"],
+        ),
     ],
 )
 def test_other_services_have_errors_of_their_own(behind: Behind, service: str, call: str, codes: list[str]) -> None:
@@ -124,6 +136,80 @@ def test_other_services_have_errors_of_their_own(behind: Behind, service: str, c
         assert answer["Error"]["Message"].endswith(f" (fault set in the emulator: {service}:* {kind})")
         told.append(f"{answer['Error']['Code']} {answer['ResponseMetadata']['HTTPStatusCode']}")
     assert (told, behind.work) == (codes, 0)
+
+
+@pytest.mark.parametrize(
+    ("fault", "call", "expected"),
+    [
+        ("ec2:DescribeImages error=UnauthorizedOperation", "ec2 describe_images", ("UnauthorizedOperation", 403)),
+        ("ec2:* error=RequestLimitExceeded", "ec2 describe_images", ("RequestLimitExceeded", 503)),
+        ("ec2:* error=RequestLimitExceeded status=400", "ec2 describe_images", ("RequestLimitExceeded", 400)),
+        ("ssm:* error=AccessDeniedException", "ssm describe_parameters", ("AccessDeniedException", 400)),
+        ("autoscaling:* error=AccessDenied", "autoscaling describe_auto_scaling_groups", ("AccessDenied", 403)),
+        ("iam:ListRoles error=ServiceFailure status=500", "iam list_roles", ("ServiceFailure", 500)),
+        ("GetImage error=ForbiddenException status=400", "imagebuilder get_image", ("ForbiddenException", 400)),
+    ],
+)
+def test_any_error_of_a_service_by_its_code(behind: Behind, fault: str, call: str, expected: tuple[str, int]) -> None:
+    """With the status of the model, that of AWS's common errors, or the one that the fault names."""
+    behind.faults.add(fault)
+    service, operation = call.split()
+    request = {"imageBuildVersionArn": IMAGE} if service == "imagebuilder" else {}
+    with pytest.raises(ClientError) as raised:
+        getattr(behind.client(service), operation)(**request)
+    answer = raised.value.response
+    assert (answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]) == expected
+    assert answer["Error"]["Message"] == f"{expected[0]} (fault set in the emulator: {fault})"
+
+
+def test_a_front_end_answers_plain_text(behind: Behind) -> None:
+    """Which boto3 cannot parse: there is neither a code nor a request id."""
+    behind.faults.add("ec2:DescribeImages plain-text=503")
+    with pytest.raises(ResponseParserError):
+        behind.client("ec2").describe_images()
+    (noted,) = behind.log.all()
+    assert (noted.status, noted.error, noted.request_id, behind.work) == (503, None, None, 0)
+
+
+def test_a_fault_of_one_region_leaves_the_others_alone(behind: Behind) -> None:
+    """By the region that the request was signed for; the log has it."""
+    behind.faults.add("ssm:* error=AccessDeniedException status=403 region=eu-*")
+    behind.client("ssm").describe_parameters()
+    with pytest.raises(ClientError, match="AccessDeniedException"):
+        behind.client("ssm", region_name="eu-west-1").describe_parameters()
+    assert [(noted.region, noted.status) for noted in behind.log.all()] == [("us-east-1", 200), ("eu-west-1", 403)]
+
+
+@pytest.mark.parametrize("service", ["ec2", "imagebuilder", "ssm"])
+def test_the_last_page_alone_does_not_come(service: str) -> None:
+    """Pages that name another pass; the fault counts last pages alone."""
+    seed = {
+        "images": [
+            {
+                "arn": f"{IMAGE[:-1]}{build}",
+                "amis": [{"used_by": {"parameters": [f"web-{build}"], "launch_templates": [f"web-{build}"]}}],
+            }
+            for build in range(1, 12)
+        ]
+    }
+    operation, options, code = {
+        "ec2": ("describe_launch_template_versions", {"Versions": ["$Latest"]}, "UnauthorizedOperation"),
+        "imagebuilder": ("list_image_build_versions", {}, "ForbiddenException"),
+        "ssm": ("describe_parameters", {}, "AccessDeniedException"),
+    }[service]
+
+    def pages() -> Iterator[Any]:
+        paginator = emulator.client(service).get_paginator(operation)
+        yield from paginator.paginate(**options, PaginationConfig={"PageSize": 10})
+
+    with Emulator(seed) as emulator:
+        emulator.faults.add(f"{service}:* error={code} page=last first=1")
+        disturbed = pages()
+        next(disturbed)
+        with pytest.raises(ClientError, match=code):
+            next(disturbed)
+        assert emulator.faults.as_json()[0]["calls"] == 1
+        assert len(list(pages())) == 2
 
 
 def test_a_dropped_request_is_never_worked_on(behind: Behind) -> None:
@@ -239,3 +325,35 @@ def test_credentials_are_never_noted(behind: Behind) -> None:
         ("sts", "AssumeRoleWithWebIdentity"),
     ]
     assert not any("SECRET" in f"{each}{each.as_json()}" for each in noted)
+
+
+@pytest.mark.parametrize(
+    ("service", "method", "code", "status"),
+    [
+        ("imagebuilder", "list_images", "ExpiredTokenException", 403),
+        ("imagebuilder", "list_images", "UnrecognizedClientException", 403),
+        ("imagebuilder", "list_images", "AccessDeniedException", 403),
+        ("imagebuilder", "list_images", "ThrottlingException", 429),
+        ("sts", "get_caller_identity", "ExpiredToken", 403),
+        ("sts", "get_caller_identity", "InvalidClientTokenId", 403),
+        ("sts", "get_caller_identity", "AccessDenied", 403),
+        ("iam", "list_roles", "AccessDenied", 403),
+        ("ec2", "describe_images", "UnauthorizedOperation", 403),
+        ("ec2", "describe_images", "RequestExpired", 400),
+        ("ecr", "describe_repositories", "ExpiredTokenException", 400),
+        ("s3", "list_buckets", "AccessDenied", 403),
+    ],
+)
+def test_errors_of_credentials_and_rights_are_answered_in_each_services_form(
+    behind: Behind, service: str, method: str, code: str, status: int
+) -> None:
+    """boto3 reads the code and the status, though no model lists them."""
+    client = behind.client(service)
+    operation = "GET" if service == "s3" else client.meta.method_to_api_mapping[method]
+    behind.faults.add(f"{service}:{operation} error={code}")
+    with pytest.raises(ClientError) as raised:
+        getattr(client, method)()
+    error = raised.value.response
+    assert (error["Error"]["Code"], error["ResponseMetadata"]["HTTPStatusCode"]) == (code, status)
+    assert error["Error"]["Message"].startswith(f"{code} (fault set in the emulator: ")
+    assert behind.work == 0

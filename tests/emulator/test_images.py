@@ -291,3 +291,115 @@ def test_answers_carry_their_request_id(emulated: Any) -> None:
     answer = emulated.image_builder.list_images()
     assert answer["requestId"] == answer["ResponseMetadata"]["RequestId"]
     assert re.fullmatch(r"[0-9a-f-]{36}", answer["requestId"])
+
+
+def failed(**options: Any) -> dict[str, Any]:
+    """A seed entry of a build that failed."""
+    return {"arn": f"{HERE}:image/broken/1.0.0/1", "state": "FAILED", **options}
+
+
+def test_a_failed_build_has_its_failure_context() -> None:
+    """Where it failed, by default while building; other states have none."""
+    context = {"imageStatus": "DISTRIBUTING", "distributionFailure": {"errorMessage": "no access"}}
+    other = f"{HERE}:image/other/1.0.0/1"
+    seed = {"images": [failed(failure_context=context, reason="It failed"), {"arn": other, "state": "FAILED"}]}
+    with Emulator(seed) as emulator:
+        client = emulator.client("imagebuilder")
+
+        def state(arn: str) -> Any:
+            return client.get_image(imageBuildVersionArn=arn)["image"]["state"]
+
+        assert state(failed()["arn"]) == {"status": "FAILED", "reason": "It failed", "failureContext": context}
+        assert state(other) == {"status": "FAILED", "failureContext": {"imageStatus": "BUILDING"}}
+
+
+@pytest.mark.parametrize(
+    ("options", "phase"),
+    [
+        ({}, "TESTING"),
+        ({"failure_context": {"imageStatus": "DISTRIBUTING"}}, "DISTRIBUTING"),
+        ({"state": "CANCELLED"}, "TESTING"),
+    ],
+)
+def test_a_retried_image_is_built_in_place(options: dict[str, Any], phase: str) -> None:
+    """It goes on in the phase that failed, cannot be changed meanwhile, and becomes AVAILABLE under the same ARN."""
+    with Emulator({"images": [failed(**options)]}, execution_time="10s") as emulator:
+        client, image = emulator.client("imagebuilder"), failed()["arn"]
+        answer = client.retry_image(imageBuildVersionArn=image, clientToken="t")
+        assert (answer["imageBuildVersionArn"], answer["clientToken"]) == (image, "t")
+        found = client.get_image(imageBuildVersionArn=image)["image"]
+        assert (found["state"], "outputResources" in found) == ({"status": phase}, False)
+        with pytest.raises(client.exceptions.InvalidRequestException, match=f"The image is {phase}; its state"):
+            client.start_resource_state_update(resourceArn=image, state={"status": "DISABLED"})
+        emulator.clock.advance(timedelta(seconds=10))
+        found = client.get_image(imageBuildVersionArn=image)["image"]
+        assert (found["state"], len(found["outputResources"]["amis"])) == ({"status": "AVAILABLE"}, 1)
+        assert client.retry_image(imageBuildVersionArn=image, clientToken="t")["imageBuildVersionArn"] == image
+
+
+def test_a_retry_is_refused() -> None:
+    """Of images that did not fail, of containers, of unknown ones, and while an execution has the image in use."""
+    docker, good = f"{HERE}:image/app/1.0.0/1", f"{HERE}:image/good/1.0.0/1"
+    seed = {
+        "roles": ["ImageLifecycle"],
+        "images": [failed(amis=[{}]), {"arn": docker, "type": "DOCKER", "state": "FAILED"}, {"arn": good}],
+    }
+    with Emulator(seed) as emulator:
+        client = emulator.client("imagebuilder")
+        execution = client.start_resource_state_update(
+            resourceArn=failed()["arn"],
+            state={"status": "DELETED"},
+            executionRole="ImageLifecycle",
+            includeResources={"amis": True},
+        )["lifecycleExecutionId"]
+        for arn_, code, message in (
+            (good, "InvalidRequestException", "The image is AVAILABLE; only FAILED and CANCELLED images are retried"),
+            (docker, "InvalidRequestException", f"Only AMI images can be retried, and {docker} is of the type DOCKER"),
+            (f"{HERE}:image/none/1.0.0/1", "ResourceNotFoundException", "was not found"),
+            (failed()["arn"], "ResourceInUseException", f"is in use by the lifecycle execution {execution}"),
+        ):
+            with pytest.raises(client.exceptions.ClientError) as refused:
+                client.retry_image(imageBuildVersionArn=arn_)
+            assert refused.value.response["Error"]["Code"] == code
+            assert message in refused.value.response["Error"]["Message"]
+
+
+def test_names_are_filtered_as_they_were_given() -> None:
+    """Letter for letter, in the image's own spelling and not the ARN's; wildcards at the beginning and the end."""
+    names = {"web-server": "Web Server", "my-web": None, "web": None}
+    seed = {
+        "images": [
+            {"arn": f"{HERE}:image/{name}/1.0.0/1", **({"name": given} if given else {})}
+            for name, given in names.items()
+        ]
+    }
+    with Emulator(seed) as emulator:
+        client = emulator.client("imagebuilder")
+
+        def found(value: str) -> list[str]:
+            filters = [{"name": "name", "values": [value]}]
+            return sorted(
+                each["name"] for each in client.list_image_build_versions(filters=filters)["imageSummaryList"]
+            )
+
+        assert found("Web Server") == ["Web Server"]
+        assert found("web-server") == []
+        assert found("web*") == ["web"]
+        assert found("Web*") == ["Web Server"]
+        assert found("*web*") == ["my-web", "web"]
+        assert found("WEB") == []
+        assert found("*web") == found("w*b") == []
+
+
+def test_versions_name_the_build(emulated: Any) -> None:
+    """GetImage and the list say 1.0.0/1; a version of ListImages has no build."""
+    client = emulated.image_builder
+    assert client.get_image(imageBuildVersionArn=arn("1.0.0/1"))["image"]["version"] == "1.0.0/1"
+    assert {each["version"] for each in client.list_image_build_versions()["imageSummaryList"]} >= {"1.0.0/1"}
+    assert all("/" not in each["version"] for each in client.list_images()["imageVersionList"])
+
+
+def test_dates_have_milliseconds(emulated: Any) -> None:
+    """As the service writes them."""
+    created = emulated.image_builder.get_image(imageBuildVersionArn=arn("1.0.0/1"))["image"]["dateCreated"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", created)

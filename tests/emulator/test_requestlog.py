@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from imagebuilder_emulator.requestlog import KEPT, Request, RequestLog
 
-NOON = datetime(2026, 1, 31, 12, 0, tzinfo=timezone.utc)
+NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 
 
 def note(log: RequestLog, operation: str, service: str = "imagebuilder", body: bytes = b"") -> Request:
@@ -47,6 +47,7 @@ def test_a_request_under_way_shows_what_is_known() -> None:
         "time": "2026-01-31T12:00:00.000+00:00",
         "service": "imagebuilder",
         "operation": "GetImage",
+        "region": "",
         "parameters": {},
         "client": "127.0.0.1:50000",
         "status": None,

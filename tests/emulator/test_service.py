@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -127,12 +127,12 @@ def test_a_role_that_cannot_be_assumed_fails_the_execution(emulated: Any, role: 
 
 
 def test_a_schedule_comes_true(emulated: Any) -> None:
-    """AMIs get their deprecation time at once, the execution stays PENDING, the record turns at that time."""
-    at = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(days=30)
+    """AMIs get their deprecation time at once, the execution waits as IN_PROGRESS, the record turns at that time."""
+    at = datetime.now(UTC).replace(microsecond=0) + timedelta(days=30)
     execution = emulated.start(updateAt=at, **AMIS)
     assert emulated.amis()[0]["DeprecationTime"] == at.strftime("%Y-%m-%dT%H:%M:%S.000Z")
     emulated.later(86400)
-    assert (emulated.status(execution), emulated.image_state()) == ("PENDING", "AVAILABLE")
+    assert (emulated.status(execution), emulated.image_state()) == ("IN_PROGRESS", "AVAILABLE")
     emulated.later(30 * 86400)
     assert (emulated.status(execution), emulated.image_state()) == ("SUCCESS", "DEPRECATED")
 
@@ -249,3 +249,112 @@ def test_other_services_are_motos(emulated: Any) -> None:
     """S3 and STS answer on the same port; an assumed role reaches its own account."""
     emulated.client("s3").create_bucket(Bucket="state-of-a-stack")
     assert emulated.client("sts").get_caller_identity()["Account"] == "123456789012"
+
+
+def test_an_amazon_image_cannot_be_changed(emulated: Any) -> None:
+    """Only Amazon can."""
+    arn = WEB.replace("123456789012", "aws")
+    assert emulated.refused(lambda: emulated.start(arn)) == (
+        "ForbiddenException",
+        403,
+        f"The image {arn} is owned by Amazon, and only Amazon can change it",
+    )
+
+
+def test_deprecated_amis_are_tagged(emulated: Any) -> None:
+    """With the service's own tag, at once where the deprecation is scheduled; other states do not."""
+
+    def tags() -> dict[str, str]:
+        return {tag["Key"]: tag["Value"] for tag in emulated.amis()[0]["Tags"]}
+
+    emulated.start(state="DISABLED", **AMIS)
+    emulated.later()
+    assert tags() == {"CreatedBy": "EC2 Image Builder"}
+    emulated.start(updateAt=emulated.emulator.clock.now() + timedelta(days=1), **AMIS)
+    assert tags() == {"CreatedBy": "EC2 Image Builder", "DeprecatedBy": "EC2 Image Builder"}
+
+
+def test_a_schedule_tags_no_excluded_ami(emulated: Any) -> None:
+    """What the rules leave out has neither date nor tag."""
+    at = emulated.emulator.clock.now() + timedelta(days=1)
+    emulated.start(updateAt=at, exclusionRules={"amis": {"regions": ["us-east-1"]}}, **AMIS)
+    (kept,), (taken,) = emulated.amis(), emulated.amis("us-west-2")
+    assert ("DeprecationTime" in kept, "DeprecationTime" in taken) == (False, True)
+    assert [len(ami["Tags"]) for ami in (kept, taken)] == [1, 2]
+
+
+@pytest.mark.parametrize("state", ["AVAILABLE", "DEPRECATED", "DISABLED", "DELETED"])
+def test_amis_that_are_gone_or_in_that_state_are_a_success(emulated: Any, state: str) -> None:
+    """One AMI is deregistered behind the service's back, the others are there; a second run finds all done."""
+    emulated.client("ec2").deregister_image(ImageId=emulated.amis()[0]["ImageId"])
+    for _ in range(2 if state != "DELETED" else 1):
+        execution = emulated.start(state=state, **AMIS)
+        emulated.later()
+        assert emulated.status(execution) == "SUCCESS"
+        assert set(emulated.resources(execution).values()) == {("SUCCESS", None)}
+
+
+def test_a_snapshot_that_is_gone_is_a_success(emulated: Any) -> None:
+    """So is the AMI over it."""
+    ami = emulated.amis()[0]
+    emulated.client("ec2").deregister_image(ImageId=ami["ImageId"])
+    for mapping in ami["BlockDeviceMappings"]:
+        emulated.client("ec2").delete_snapshot(SnapshotId=mapping["Ebs"]["SnapshotId"])
+    execution = emulated.start(state="DELETED", **ALL)
+    emulated.later()
+    assert emulated.status(execution) == "SUCCESS"
+
+
+def test_restoring_takes_off_the_date_that_a_cancelled_schedule_left(emulated: Any) -> None:
+    """Cancelling leaves the AMIs' date in EC2 and takes the image's; AVAILABLE with AMIs takes it off and enables."""
+    at = emulated.emulator.clock.now() + timedelta(days=30)
+    execution = emulated.start(updateAt=at, **AMIS)
+    emulated.image_builder.cancel_lifecycle_execution(lifecycleExecutionId=execution["lifecycleExecutionId"])
+    emulated.later(1)
+    assert emulated.status(execution) == "CANCELLED"
+    assert "deprecationTime" not in emulated.image_builder.get_image(imageBuildVersionArn=WEB)["image"]
+    assert "DeprecationTime" in emulated.amis()[0]
+    emulated.start(state="DISABLED", **AMIS)
+    emulated.later()
+    emulated.start(state="AVAILABLE", **AMIS)
+    emulated.later()
+    (ami,) = emulated.amis()
+    assert ("DeprecationTime" in ami, ami["State"]) == (False, "available")
+
+
+def test_a_deprecation_brings_a_later_date_forward(emulated: Any) -> None:
+    """A cancelled schedule's date in the future gives way to now; a date that has passed stays."""
+    at = emulated.emulator.clock.now() + timedelta(days=30)
+    execution = emulated.start(updateAt=at, **AMIS)
+    emulated.image_builder.cancel_lifecycle_execution(lifecycleExecutionId=execution["lifecycleExecutionId"])
+    emulated.later(1)
+    emulated.start(**AMIS)
+    emulated.later()
+    date = emulated.amis()[0]["DeprecationTime"]
+    assert datetime.fromisoformat(date.replace("Z", "+00:00")) < at
+    emulated.later(86_400)
+    emulated.start(**AMIS)
+    emulated.later()
+    assert emulated.amis()[0]["DeprecationTime"] == date
+
+
+@pytest.mark.parametrize(
+    ("ahead", "options", "asynchronous"),
+    [
+        (None, {}, False),
+        (None, AMIS, True),
+        (timedelta(minutes=4), {}, False),
+        (timedelta(minutes=4), AMIS, True),
+        (timedelta(minutes=6), {}, True),
+        (timedelta(days=6), AMIS, True),
+    ],
+)
+def test_immediate_and_asynchronous_changes(
+    emulated: Any, ahead: timedelta | None, options: dict[str, Any], asynchronous: bool
+) -> None:
+    """With resources, or scheduled five minutes ahead, there is an execution; else the image changes at once."""
+    at = {"updateAt": emulated.emulator.clock.now() + ahead} if ahead else {}
+    answer = emulated.start(**at, **options)
+    assert ("lifecycleExecutionId" in answer) == asynchronous
+    assert answer["resourceArn"] == WEB
+    assert emulated.image_state() == ("AVAILABLE" if asynchronous else "DEPRECATED")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from imagebuilder_emulator.exceptions import InvalidRequestException
-from imagebuilder_emulator.shapes import operations, parse, service_model
+from imagebuilder_emulator.shapes import operations, parse_parameters, parse_request, service_model
 
 ARN = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"
 GOOD: dict[str, Any] = {"resourceArn": ARN, "state": {"status": "DEPRECATED"}, "clientToken": "t"}
@@ -23,9 +23,9 @@ def test_every_operation_has_its_route() -> None:
 def test_a_request_is_read() -> None:
     """Bodies, query strings and timestamps arrive as the shapes have them."""
     body = json.dumps({**GOOD, "updateAt": 1798761600}).encode()
-    assert parse(START, "", body, {}) == {**GOOD, "updateAt": datetime(2027, 1, 1, tzinfo=timezone.utc)}
+    assert parse_request(START, "", body, {}) == {**GOOD, "updateAt": datetime(2027, 1, 1, tzinfo=UTC)}
     get = operations()["GET", "/GetImage"]
-    assert parse(get, f"imageBuildVersionArn={ARN}", b"", {}) == {"imageBuildVersionArn": ARN}
+    assert parse_request(get, f"imageBuildVersionArn={ARN}", b"", {}) == {"imageBuildVersionArn": ARN}
 
 
 @pytest.mark.parametrize(
@@ -53,5 +53,14 @@ def test_a_request_is_read() -> None:
 def test_a_request_is_refused(change: dict[str, Any], message: str) -> None:
     """Each thing that a shape refuses is named with its path, its value and what is allowed."""
     with pytest.raises(InvalidRequestException) as refusal:
-        parse(START, "", json.dumps({**GOOD, **change}).encode(), {})
+        parse_request(START, "", json.dumps({**GOOD, **change}).encode(), {})
     assert str(refusal.value) == message
+
+
+def test_parameters_of_boto3_are_read_like_requests() -> None:
+    """Datetimes are checked as the timestamps that botocore would send, naive ones as UTC."""
+    at = datetime(2027, 1, 1, tzinfo=UTC)
+    assert parse_parameters(START, {**GOOD, "updateAt": at}) == {**GOOD, "updateAt": at}
+    assert parse_parameters(START, {**GOOD, "updateAt": datetime(2027, 1, 1)})["updateAt"] == at
+    with pytest.raises(InvalidRequestException, match="Missing required parameter 'state'"):
+        parse_parameters(START, {"resourceArn": ARN, "clientToken": "t"})

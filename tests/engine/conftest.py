@@ -39,6 +39,10 @@ class Bench:
         assert self._program is not None
         self._program.write_text(textwrap.dedent(program), encoding="utf-8")
 
+    def rename_stack(self, name: str) -> None:
+        """Rename the stack, as `pulumi stack rename` does."""
+        assert self.workspace.run("stack", "rename", name).returncode == 0
+
     def configure(self, settings: Mapping[str, Any]) -> None:
         """Set the stack's configuration, by names without the project's."""
         self.workspace.configure({f"{self.workspace.project}:{name}": value for name, value in settings.items()})
@@ -48,8 +52,8 @@ class Bench:
         agreed = () if command == "preview" else ("--yes", "--skip-preview")
         return self.workspace.run(command, *agreed, "--non-interactive", "--color", "never", *options)
 
-    def well(self, command: str, *options: str) -> str:
-        """Run a command that must end well; returns all it printed."""
+    def check(self, command: str, *options: str) -> str:
+        """Run a command that must succeed; returns all it printed."""
         done = self.run(command, *options)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr

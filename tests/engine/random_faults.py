@@ -5,7 +5,7 @@ a few times, and is then run undisturbed. After that each image must be as decla
 started once, and the record must name its execution. Ends with figures, and with exit code 1 if anything was duplicated
 or lost.
 
-    python tests/engine/random_faults.py [--minutes 10] [--seed NUMBER]
+    python -m tests.engine.random_faults [--minutes 10] [--seed NUMBER]
 
 The seed decides what is declared, disturbed and killed. When a kill comes is counted in calls, not in seconds, so that
 it comes in the midst of the work on a slow machine too.
@@ -174,7 +174,7 @@ class Run:
         started = Counter(arn for arn, _ in self._taken)
         with self._emulator.lock:
             self._emulator.backend.advance()
-            executions = {arn: self._emulator.backend.executions_of(arn) for arn in recorded}
+            executions = {arn: self._emulator.backend.store.executions_of(arn) for arn in recorded}
             shown = {arn: self._emulator.backend.images[arn].state for arn in recorded}
             self.figures["executions"] = len(self._emulator.backend.executions)
         for name, state in self._declared.items():

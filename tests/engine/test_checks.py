@@ -20,11 +20,12 @@ def told(bench: Any, program: str, kind: str) -> list[str]:
     assert done.returncode != 0
     assert "Traceback" not in done.stdout + done.stderr
     assert bench.emulator.requests.all() == []
-    lines = done.stdout.partition("Diagnostics:")[2].partition("Resources:")[0].split("\n")
     token = f"pulumi-python:dynamic/imagebuilder:{kind}"
-    assert lines[1] == f"  {token} (web):"
+    # The engine's own section, on the stack, says that the program was stopped.
+    diagnostics = done.stdout.partition("Diagnostics:")[2].partition("Resources:")[0]
+    section = diagnostics.partition(f"\n  {token} (web):\n")[2].partition("\n\n")[0]
     start = f"    error: {token} resource 'web': property "
-    found = [line for line in lines[2:] if line]
+    found = [line for line in section.split("\n") if line]
     assert all(line.startswith(start) for line in found), found
     return [line.removeprefix(start) for line in found]
 
@@ -37,7 +38,7 @@ ResourceStateUpdate(
     resource_arn="arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0",
     state="DEPRECATE",
     execution_role="ImageLifecycle",
-    include_resource={"amis": True},
+    include_resources={"ami": True},
     exclusion_rules={"amis": {"isPublic": True, "shared_accounts": ["1234-5678-9012"],
                               "last_launched": {"value": 400, "unit": "DAY"}}},
     update_at=datetime.datetime(2030, 1, 31),
@@ -52,6 +53,7 @@ ResourceStateUpdate(
         'image build version, such as "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.2.3/4"',
         'state value {DEPRECATE} has a problem: "DEPRECATE" is not valid; '
         'expected one of AVAILABLE, DELETED, DEPRECATED, DISABLED (did you mean "DEPRECATED"?)',
+        "include_resources.ami value {<nil>} has a problem: not an argument of include_resources; did you mean `amis`?",
         "exclusion_rules.amis.isPublic value {<nil>} has a problem: "
         "not an argument of exclusion_rules.amis; did you mean `is_public`?",
         "exclusion_rules.amis.last_launched.unit value {<nil>} has a problem: "
@@ -65,8 +67,6 @@ ResourceStateUpdate(
         'client_token value {} has a problem: "" has 0 characters; expected 1 to 64',
         "wait value {map[__type:{timedelta}]} has a problem: timedelta is not valid; expected True or False",
         'on_destroy value {delete} has a problem: "delete" is not valid; expected one of retain, cancel, restore',
-        "include_resource value {map[amis:{true}]} has a problem: "
-        "not an argument of ResourceStateUpdate; did you mean `include_resources`?",
     ]
 
 
@@ -127,14 +127,18 @@ FleetStateUpdate(
 def test_the_wording_for_a_clean_up(bench: Any) -> None:
     """The same rules check a clean-up; the log that shows that no call was made does show calls."""
     program = """
-ImageCleanup("web", resource_arn=image.replace("imagebuilder", "ec2"), include_resources={"amis": False})
+ImageCleanup(
+    "web",
+    resource_arn=image.replace("imagebuilder", "ec2"),
+    execution_role="",
+    include_resources={"amis": False},
+)
 """
     assert told(bench, program, "ImageCleanup") == [
         "resource_arn value {arn:aws:ec2:us-east-1:123456789012:image/web/1.0.0/1} has a problem: "
         '"arn:aws:ec2:us-east-1:123456789012:image/web/1.0.0/1" is an ARN of ec2, not of imagebuilder; expected the '
         'ARN of an image build version, such as "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.2.3/4"',
-        "execution_role value {<nil>} has a problem: missing; expected the name or the ARN of an IAM role, such as "
-        '"arn:aws:iam::123456789012:role/ImageLifecycle"',
+        'execution_role value {} has a problem: "" has 0 characters; expected 1 to 2048',
         'include_resources value {map[amis:{false}]} has a problem: {"amis": False} includes nothing; '
         "set amis (with snapshots) or containers to True, or leave include_resources out to delete them all",
     ]

@@ -255,16 +255,16 @@ def test_an_example_runs(name: str, example: Any) -> None:
     about = EXAMPLES[name]
     bench = example(name, about.settings)
 
-    assert re.search(r"\+ \d+ to create", bench.well("preview"))
+    assert re.search(r"\+ \d+ to create", bench.check("preview"))
     assert bench.asked("StartResourceStateUpdate") == 0
-    bench.well("up")
+    bench.check("up")
     about.created(bench)
-    bench.well("up", "--expect-no-changes")
-    bench.well("refresh", "--expect-no-changes")
+    bench.check("up", "--expect-no-changes")
+    bench.check("refresh", "--expect-no-changes")
     bench.configure({**about.settings, **about.edit})
-    bench.well("up")
+    bench.check("up")
     about.edited(bench)
-    bench.well("destroy")
+    bench.check("destroy")
     about.destroyed(bench)
 
 

@@ -58,7 +58,7 @@ def test_what_passes_is_waited_out(bench: Any, faults: list[str]) -> None:
     """The run ends well, with one execution and one token."""
     bench.emulator.faults.add(*faults)
     declare(bench, DISABLED)
-    bench.well("up")
+    bench.check("up")
     assert sum(fault.hits for fault in bench.emulator.faults.all().values()) > 0
     bench.emulator.faults.clear()
     (execution,) = bench.executions()
@@ -102,7 +102,7 @@ def test_resources_that_fail_are_named(bench: Any) -> None:
         "mend the cause and run `pulumi up` again, which starts a new one"
     )
     bench.emulator.faults.clear()
-    bench.well("up")
+    bench.check("up")
     assert [each["state"]["status"] for each in bench.executions()] == ["SUCCESS", "FAILED"]
     assert len(tokens(bench)) == 2
 
@@ -119,7 +119,7 @@ def test_an_execution_that_somebody_cancels(bench: Any) -> None:
     assert run.returncode != 0
     assert f"lifecycle execution {execution_id} ended as CANCELLED: " in out + err
     bench.emulator.faults.clear()
-    bench.well("up")
+    bench.check("up")
     assert [each["state"]["status"] for each in bench.executions()] == ["SUCCESS", "CANCELLED"]
 
 
@@ -142,7 +142,7 @@ def test_time_limits_that_run_out(bench: Any) -> None:
             f"it goes on, and {goes_on} goes on waiting for it; or give it longer with custom_timeouts"
         )
         bench.emulator.faults.clear()
-        bench.well(command)
+        bench.check(command)
         assert bench.executions()[0]["lifecycleExecutionId"] == unfinished
     assert [each["state"]["status"] for each in bench.executions()] == ["SUCCESS"] * 3
     assert bench.image_state() == "AVAILABLE"
@@ -171,11 +171,11 @@ def test_an_image_in_use_is_waited_for(bench: Any) -> None:
 
 def test_its_own_schedule_gives_way(bench: Any) -> None:
     """A changed declaration cancels the scheduled deprecation before it, and does not wait for its time."""
-    at = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=30)).isoformat()
+    at = (datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=30)).isoformat()
     declare(bench, f'state="DEPRECATED", update_at="{at}", {AMIS}')
-    bench.well("up")
+    bench.check("up")
     declare(bench, DISABLED)
-    bench.well("up")
+    bench.check("up")
     assert [each["state"]["status"] for each in bench.executions()] == ["SUCCESS", "CANCELLED"]
     assert bench.image_state() == "DISABLED"
 
@@ -183,14 +183,14 @@ def test_its_own_schedule_gives_way(bench: Any) -> None:
 def test_the_calls_of_one_change(bench: Any) -> None:
     """One start, polls by the interval, at most three others; an unchanged `preview` and `up` make none."""
     declare(bench, DISABLED)
-    bench.well("up")
+    bench.check("up")
     counts = bench.emulator.requests.counts()
     assert counts.pop(f"imagebuilder:{START}") == 1
     assert counts.pop("imagebuilder:ListLifecycleExecutionResources") <= 3
     assert sum(counts.values()) <= 3, counts
     bench.emulator.requests.clear()
-    bench.well("preview", "--expect-no-changes")
-    bench.well("up", "--expect-no-changes")
+    bench.check("preview", "--expect-no-changes")
+    bench.check("up", "--expect-no-changes")
     assert bench.emulator.requests.counts() == {}
 
 

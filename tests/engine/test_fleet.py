@@ -53,12 +53,12 @@ def states(bench: Any) -> dict[str, int]:
 def test_the_life_of_a_fleet(bench: Any, declare: Callable[..., None]) -> None:
     """Nothing, images, more of them, fewer, another order, drift of one, and the end: each acts on the difference."""
     declare([])
-    bench.well("up")
+    bench.check("up")
     assert bench.emulator.requests.all() == []
     assert bench.workspace.outputs()["ids"] == {}
 
     declare(range(1, 5))
-    bench.well("up")
+    bench.check("up")
     assert executions(bench) == 4
     outputs = bench.resource()["outputs"]
     assert list(outputs["executions"]) == [f"{STEM}/{build}" for build in range(1, 5)]
@@ -66,23 +66,23 @@ def test_the_life_of_a_fleet(bench: Any, declare: Callable[..., None]) -> None:
     assert bench.workspace.outputs()["ids"] == outputs["lifecycle_execution_ids"]
 
     declare([6, 5, 4, 3, 2], 'on_destroy="restore"')
-    bench.well("up")
+    bench.check("up")
     assert executions(bench) == 4 + 2 + 1
     assert states(bench) == {"DISABLED": 5, "AVAILABLE": IMAGES - 5}
 
     bench.emulator.requests.clear()
     declare(range(2, 7), 'on_destroy="restore"')
-    bench.well("up", "--expect-no-changes")
+    bench.check("up", "--expect-no-changes")
     assert bench.emulator.requests.all() == []
 
     with bench.emulator.lock:
         bench.emulator.backend.images[f"{STEM}/3"].state = "AVAILABLE"
-    bench.well("refresh")
+    bench.check("refresh")
     assert bench.resource()["outputs"]["executions"][f"{STEM}/3"]["image_state"] == "AVAILABLE"
-    assert "the image is AVAILABLE, declared is DISABLED" in bench.well("up")
+    assert "the image is AVAILABLE, declared is DISABLED" in bench.check("up")
     assert executions(bench) == 4 + 2 + 1 + 1
 
-    bench.well("destroy")
+    bench.check("destroy")
     assert states(bench) == {"AVAILABLE": IMAGES}
 
 
@@ -103,7 +103,7 @@ def test_some_fail(bench: Any, declare: Callable[..., None]) -> None:
     bench.emulator.faults.clear()
     declare(range(1, IMAGES + 1))
     bench.emulator.requests.clear()
-    bench.well("up")
+    bench.check("up")
     assert executions(bench) == IMAGES + 2
     assert states(bench) == {"DISABLED": IMAGES}
     assert sum(bench.emulator.requests.counts().values()) <= 4 * IMAGES + 20
@@ -116,6 +116,6 @@ def test_a_kill_in_the_middle(bench: Any, declare: Callable[..., None]) -> None:
     bench.killed(lambda: bench.asked(START) >= IMAGES // 2 + 2)
     bench.emulator.faults.clear()
     assert 0 < executions(bench) < IMAGES
-    bench.well("up")
+    bench.check("up")
     assert executions(bench) == IMAGES
     assert states(bench) == {"DISABLED": IMAGES}

@@ -60,12 +60,12 @@ def test_names_and_options(bench: Any) -> None:
         "safe = safe, protect=True",
         "web = web",
     )
-    bench.well("up")
+    bench.check("up")
     assert bench.emulator.requests.counts() == {}
 
     renamed = 'new = aliased, aliases=[pulumi.Alias(name="aliased")]'
     declare(bench, renamed, "other = bare", "safe = safe, protect=True")
-    told = bench.well("up")
+    told = bench.check("up")
     assert there(bench) == NAMES - {"web"}
     assert left_alone("bare") in told
     assert "ImageCleanup new updated" in told
@@ -77,7 +77,7 @@ def test_names_and_options(bench: Any) -> None:
     assert there(bench) == NAMES - {"web"}
 
     declare(bench, "safe = safe")
-    told = bench.well("up")
+    told = bench.check("up")
     assert there(bench) == {"gone", "kept", "safe"}
     # Progress is shown on the row of the new name.
     assert "ImageCleanup new deleting" in told
@@ -87,7 +87,7 @@ def test_names_and_options(bench: Any) -> None:
 def test_a_failed_up_that_is_taken_back(bench: Any) -> None:
     """The replacement's leftover in the state is for an image that the program declares again: it stays."""
     declare(bench, "web = web")
-    bench.well("up")
+    bench.check("up")
     after = "opts=pulumi.ResourceOptions(depends_on=[web])"
     fails = f'ResourceStateUpdate("no", resource_arn="{arn("no")}", state="DEPRECATED", {after})'
     declare(bench, "web = bare", then=fails)
@@ -98,23 +98,23 @@ def test_a_failed_up_that_is_taken_back(bench: Any) -> None:
     assert there(bench) == NAMES
 
     declare(bench, "web = web")
-    assert left_alone("web") in bench.well("up")
+    assert left_alone("web") in bench.check("up")
     assert there(bench) == NAMES - {"bare"}
     # Here the program is run too, and declares the clean-up: it is a destroy nonetheless.
-    bench.well("destroy", "--run-program")
+    bench.check("destroy", "--run-program")
     assert there(bench) == NAMES - {"bare", "web"}
 
 
 def test_an_image_that_is_gone(bench: Any) -> None:
     """A refresh drops the record, the next `up` writes it down again, and destroy warns that nothing was deleted."""
     declare(bench, "gone = gone")
-    bench.well("up")
+    bench.check("up")
     bench.client("imagebuilder").delete_image(imageBuildVersionArn=arn("gone"))
-    bench.well("refresh")
+    bench.check("refresh")
     assert [each for each in bench.workspace.state()["deployment"]["resources"] if "dynamic" in each["type"]] == []
-    bench.well("up")
+    bench.check("up")
     assert (
         f"warning: image {arn('gone')} is gone already, and no lifecycle execution deleted it: AMIs, snapshots or "
         "containers of it that are still there are to be deleted by hand\n"
-    ) in bench.well("destroy")
+    ) in bench.check("destroy")
     assert bench.asked("StartResourceStateUpdate") == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -172,9 +172,9 @@ def test_the_table(bench: Any, names: list[str]) -> None:
     """One destroy finds an image in each of the states, and does what the table says."""
     images = Images(bench)
     declare(bench, names)
-    bench.well("up")
+    bench.check("up")
 
-    images.update("scheduled", "DEPRECATED", updateAt=datetime(2099, 1, 31, tzinfo=timezone.utc))
+    images.update("scheduled", "DEPRECATED", updateAt=datetime(2099, 1, 31, tzinfo=UTC))
     images.update("deleted", "DELETED")
     bench.until(lambda: not images.has_record("deleted"))
     images.imagebuilder.delete_image(imageBuildVersionArn=arn("recordless"))
@@ -222,7 +222,7 @@ def test_what_cannot_be_cleaned_up(bench: Any, names: list[str]) -> None:
     """Each is told in one line, and all the others go on; the next destroy does what is left, and nothing twice."""
     images = Images(bench)
     declare(bench, names, 'opts=pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(delete="4s")),')
-    bench.well("up")
+    bench.check("up")
     bench.emulator.faults.add(
         f"execution hang image={arn('busy')}",
         f"execution hang image={arn('hung')}",
@@ -258,7 +258,7 @@ def test_what_cannot_be_cleaned_up(bench: Any, names: list[str]) -> None:
     bench.emulator.faults.clear()
     built(bench, "building")
     bench.client("iam").create_role(RoleName="NoRole", AssumeRolePolicyDocument=trust(bench))
-    bench.well("destroy")
+    bench.check("destroy")
     assert {name: (images.started(name), images.has_record(name), images.left(name)) for name in names} == {
         "building": (1, False, "nothing"),
         "busy": (1, False, "nothing"),
@@ -284,7 +284,7 @@ def test_a_destroy_that_is_killed(bench: Any, names: list[str]) -> None:
     """SIGKILL before the start, between the start and its answer, while waiting, and before the state is written."""
     images = Images(bench)
     declare(bench, names)
-    bench.well("up")
+    bench.check("up")
     hanging = bench.emulator.faults.add("execution hang image=*")
 
     def asked(operation: str, times: int) -> Callable[[], bool]:
@@ -309,7 +309,7 @@ def test_a_destroy_that_is_killed(bench: Any, names: list[str]) -> None:
     waits = asked("ListLifecycleExecutionResources", 1)
     bench.killed(ended, command="destroy")
     lift(bench, set_now)
-    bench.well("destroy")
+    bench.check("destroy")
     assert [each["state"]["status"] for each in bench.executions(arn("available"))] == ["SUCCESS"]
     assert len({request.parameters["clientToken"] for request in bench.emulator.requests.all(START)}) == 1
     assert not images.has_record("available")

@@ -71,7 +71,7 @@ def test_a_killed_run(bench: Any, point: str) -> None:
     """SIGKILL of the engine in a create, and of the provider in an update: one execution and one token for each."""
     declare(bench, DISABLED)
     kill(bench, point)
-    bench.well("up")
+    bench.check("up")
     (first,) = bench.executions()
     outputs = bench.resource()["outputs"]
     assert (outputs["lifecycle_execution_id"], outputs["status"]) == (first["lifecycleExecutionId"], "SUCCESS")
@@ -80,7 +80,7 @@ def test_a_killed_run(bench: Any, point: str) -> None:
 
     declare(bench, AVAILABLE)
     kill(bench, point, only=PROVIDER)
-    bench.well("up")
+    bench.check("up")
     second, before = bench.executions()
     assert before["lifecycleExecutionId"] == first["lifecycleExecutionId"]
     assert bench.resource()["outputs"]["lifecycle_execution_id"] == second["lifecycleExecutionId"]
@@ -92,10 +92,10 @@ def test_other_victims(bench: Any) -> None:
     """SIGKILL of the provider in a create, and of the engine in an update."""
     declare(bench, DISABLED)
     kill(bench, "between the start and its answer", only=PROVIDER)
-    bench.well("up")
+    bench.check("up")
     declare(bench, AVAILABLE)
     kill(bench, "between the start and its answer")
-    bench.well("up")
+    bench.check("up")
     assert statuses(bench) == ["SUCCESS", "SUCCESS"]
     assert bench.image_state() == "AVAILABLE"
     assert len(tokens(bench)) == 2
@@ -114,7 +114,7 @@ def test_a_provider_that_outlives_its_engine(bench: Any) -> None:
                 os.kill(pid, signal.SIGKILL)
     bench.workspace.run("cancel", "--yes", "--non-interactive")
     bench.emulator.faults.clear()
-    bench.well("up")
+    bench.check("up")
     assert statuses(bench) == ["SUCCESS"]
 
 
@@ -122,7 +122,7 @@ def test_a_killed_immediate_change(bench: Any) -> None:
     """It has no execution to be found by: the token alone tells that it was carried out."""
     declare(bench, 'state="DEPRECATED"')
     kill(bench, "between the start and its answer")
-    bench.well("up")
+    bench.check("up")
     assert bench.resource()["outputs"]["image_state"] == bench.image_state() == "DEPRECATED"
     assert len(tokens(bench)) == 1
 
@@ -132,7 +132,7 @@ def test_another_role_after_a_kill(bench: Any) -> None:
     declare(bench, DISABLED)
     kill(bench, "between the start and its answer")
     declare(bench, DISABLED.replace('"ImageLifecycle"', '"arn:aws:iam::123456789012:role/ImageLifecycle"'))
-    bench.well("up")
+    bench.check("up")
     assert statuses(bench) == ["SUCCESS"]
     assert bench.resource()["outputs"]["lifecycle_execution_id"] == bench.executions()[0]["lifecycleExecutionId"]
 
@@ -142,7 +142,7 @@ def test_another_declaration_after_a_kill(bench: Any) -> None:
     declare(bench, DISABLED)
     kill(bench, "between the start and its answer")
     declare(bench, AVAILABLE)
-    bench.well("up")
+    bench.check("up")
     assert statuses(bench) == ["SUCCESS", "SUCCESS"]
     assert bench.image_state() == "AVAILABLE"
 
@@ -150,12 +150,12 @@ def test_another_declaration_after_a_kill(bench: Any) -> None:
 def test_a_declaration_taken_back_after_a_kill(bench: Any) -> None:
     """The record holds the change before, which is declared again: `up` sees no change, a refresh sees drift."""
     declare(bench, DISABLED)
-    bench.well("up")
+    bench.check("up")
     declare(bench, AVAILABLE)
     kill(bench, "while waiting")
     bench.until(lambda: bench.image_state() == "AVAILABLE")
     declare(bench, DISABLED)
-    bench.well("up", "--refresh")
+    bench.check("up", "--refresh")
     assert bench.image_state() == "DISABLED"
     assert statuses(bench) == ["SUCCESS", "SUCCESS", "SUCCESS"]
 
@@ -164,7 +164,7 @@ def test_a_killed_schedule(bench: Any) -> None:
     """The scheduled execution is found again, and is not waited for."""
     declare(bench, SCHEDULED)
     kill(bench, "between the start and its answer")
-    bench.well("up")
+    bench.check("up")
     (execution,) = bench.executions()
     outputs = bench.resource()["outputs"]
     assert (outputs["lifecycle_execution_id"], outputs["status"]) == (execution["lifecycleExecutionId"], "PENDING")
@@ -174,7 +174,7 @@ def test_a_killed_schedule_that_came_true(bench: Any) -> None:
     """Its time is in the past then, which the check refuses without a call; without it nothing is started again."""
     declare(bench, SCHEDULED)
     kill(bench, "between the start and its answer")
-    bench.emulator.clock.set(datetime.datetime(2099, 2, 1, tzinfo=datetime.timezone.utc))
+    bench.emulator.clock.set(datetime.datetime(2099, 2, 1, tzinfo=datetime.UTC))
     bench.until(lambda: statuses(bench) == ["SUCCESS"])
     calls = bench.emulator.requests.counts()
     # The check has a clock of its own, which no test moves.
@@ -185,7 +185,7 @@ def test_a_killed_schedule_that_came_true(bench: Any) -> None:
     assert "leave update_at out to deprecate at once" in told.stdout
     assert bench.emulator.requests.counts() == calls
     declare(bench, f'state="DEPRECATED", {AMIS}')
-    bench.well("up")
+    bench.check("up")
     assert statuses(bench) == ["SUCCESS"]
 
 
@@ -199,11 +199,11 @@ def test_a_killed_schedule_that_came_true(bench: Any) -> None:
 def test_a_killed_destroy(bench: Any, on_destroy: str, operation: str, executions: list[str]) -> None:
     """Killed once the call was made: the next `destroy` goes on, and does nothing twice."""
     declare(bench, f'{SCHEDULED}, on_destroy="{on_destroy}"')
-    bench.well("up")
+    bench.check("up")
     bench.emulator.faults.add(f"{operation} drop-answer nth=1", f"{operation} stall=60s nth=2")
     bench.killed(asked(bench, operation, 2), command="destroy")
     bench.emulator.faults.clear()
-    bench.well("destroy")
+    bench.check("destroy")
     assert bench.image_state() == "AVAILABLE"
     assert statuses(bench) == executions
 
@@ -230,10 +230,10 @@ def test_back_and_forth_and_a_new_life(bench: Any) -> None:
     """Coming back to an earlier declaration happens again; after `destroy`, the same one adopts what stands."""
     for arguments in (DISABLED, AVAILABLE, DISABLED):
         declare(bench, arguments)
-        bench.well("up")
+        bench.check("up")
     assert statuses(bench) == ["SUCCESS"] * 3
     last = bench.resource()["outputs"]["lifecycle_execution_id"]
-    bench.well("destroy")
-    bench.well("up")
+    bench.check("destroy")
+    bench.check("up")
     assert bench.resource()["outputs"]["lifecycle_execution_id"] == last
     assert statuses(bench) == ["SUCCESS"] * 3

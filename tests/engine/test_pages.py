@@ -11,7 +11,7 @@ def test_the_first_program(bench: Any) -> None:
     """It does what the README says: image and AMIs are deprecated, and an `up` without a change calls nobody."""
     first = next(piece for piece in pieces("python") if piece.page.name == "README.md")
     bench.write(first.text)
-    told = bench.well("up")
+    told = bench.check("up")
     assert bench.workspace.outputs() == {"status": "SUCCESS"}
     assert "of 3 resources" in told
     assert bench.image_state() == "DEPRECATED"
@@ -20,8 +20,8 @@ def test_the_first_program(bench: Any) -> None:
         assert ami["DeprecationTime"]
 
     bench.emulator.requests.clear()
-    bench.well("up", "--expect-no-changes")
+    bench.check("up", "--expect-no-changes")
     assert bench.emulator.requests.counts() == {}
     bench.write(first.text.replace("DEPRECATED", "AVAILABLE"))
-    bench.well("up")
+    bench.check("up")
     assert bench.image_state() == "AVAILABLE"

@@ -55,7 +55,7 @@ def test_an_image_that_is_deleted_before_it_is_replaced(bench: Any) -> None:
     for version in ("1.0.0", "1.1.0"):
         bench.emulator.requests.clear()
         bench.write(BUILT.replace("VERSION", version))
-        bench.well("up")
+        bench.check("up")
     assert bench.changes() == bench.documented_changes("deleted before it is replaced")
 
 
@@ -63,7 +63,7 @@ def test_a_policy_that_is_not_depended_on(bench: Any) -> None:
     """It goes while the clean-up is at work."""
     bench.put_standin()
     bench.write(FOUND)
-    bench.well("up")
+    bench.check("up")
     bench.emulator.requests.clear()
     bench.emulator.faults.add("execution hang image=*")
     with bench.workspace.start("destroy", "--yes", "--skip-preview", "--non-interactive") as run:

@@ -49,7 +49,7 @@ def test_a_year_of_weekly_builds(example: Any) -> None:
         to_be = expected(bench)
         before = states(bench)
         changed = sum(before[arn] != to_be.get(arn) for arn in before)
-        bench.well("up")
+        bench.check("up")
         assert states(bench) == to_be
         executions += changed
         assert len(bench.emulator.backend.executions) == executions

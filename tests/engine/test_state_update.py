@@ -41,7 +41,7 @@ def diagnostics(told: str, word: str) -> list[str]:
 def test_the_whole_life(bench: Any) -> None:
     """Created, changed, changed back, refreshed and destroyed: each change is one execution, and its row tells it."""
     declare(bench, GOOD)
-    told = bench.well("up")
+    told = bench.check("up")
     assert re.search(r"\b[A-Z_]+ \d+s\b", told)
     assert bench.image_state() == "DISABLED"
     for region in ("us-east-1", "us-west-2", "eu-west-1"):
@@ -49,15 +49,15 @@ def test_the_whole_life(bench: Any) -> None:
         assert ami["State"] == "disabled"
 
     declare(bench, GOOD.replace("DISABLED", "AVAILABLE"))
-    bench.well("up")
+    bench.check("up")
     assert bench.image_state() == "AVAILABLE"
     declare(bench, GOOD)
-    bench.well("up")
+    bench.check("up")
     assert bench.image_state() == "DISABLED"
     assert len({each["lifecycleExecutionId"] for each in bench.executions()}) == 3
 
-    bench.well("refresh", "--expect-no-changes")
-    bench.well("destroy")
+    bench.check("refresh", "--expect-no-changes")
+    bench.check("destroy")
     assert bench.image_state() == "DISABLED"
     assert len(bench.executions()) == 3
 
@@ -65,7 +65,7 @@ def test_the_whole_life(bench: Any) -> None:
 def test_the_state_file(bench: Any) -> None:
     """Holds all outputs, the provider as a reference of a few dozen bytes and no secret, and no credential."""
     declare(bench, GOOD)
-    bench.well("up")
+    bench.check("up")
     outputs = bench.resource()["outputs"]
     assert outputs["status"] == "SUCCESS"
     assert outputs["image_state"] == "DISABLED"
@@ -81,7 +81,7 @@ def test_the_state_file(bench: Any) -> None:
 def test_an_immediate_change(bench: Any) -> None:
     """Has no execution, and that is no error."""
     declare(bench, f'resource_arn="{ARN}", state="DEPRECATED"')
-    bench.well("up")
+    bench.check("up")
     outputs = bench.resource()["outputs"]
     assert outputs["image_state"] == "DEPRECATED"
     assert outputs.get("lifecycle_execution_id") is None
@@ -107,7 +107,7 @@ def test_args_classes_and_outputs(bench: Any) -> None:
             ),
         )
     """)
-    bench.well("up")
+    bench.check("up")
     states = {
         region: bench.client("ec2", region).describe_images(Owners=["self"], IncludeDisabled=True)["Images"][0]["State"]
         for region in ("us-east-1", "us-west-2", "eu-west-1")
@@ -173,7 +173,7 @@ def test_the_stacks_credentials(bench: Any) -> None:
 
     secret = ("config", "set", "--secret", "aws:secretKey", "the-secret-of-the-stack")
     assert bench.workspace.run(*secret).returncode == 0
-    told = bench.well("up")
+    told = bench.check("up")
     assert bench.image_state() == "DEPRECATED"
     assert bench.emulator.requests.counts()["sts:AssumeRole"] == 2
     # Pulumi itself keeps the settings with the provider: plain ones plain, secret ones encrypted.
@@ -186,9 +186,9 @@ def test_more_resources_than_are_kept(bench: Any) -> None:
     """The output holds a hundred, the row says so and how to read all; the state stays small."""
     many = ARN.replace("web", "many")
     with bench.emulator.lock:
-        seed.plant({"images": [{"arn": many, "amis": [{"region": "us-east-1"}] * 120}]}, bench.emulator.backend)
+        seed.load_seed({"images": [{"arn": many, "amis": [{"region": "us-east-1"}] * 120}]}, bench.emulator.backend)
     declare(bench, GOOD.replace(ARN, many))
-    told = bench.well("up")
+    told = bench.check("up")
     (execution,) = bench.executions(many)
     assert (
         "the output `resources` holds only 100 of the resources; all are listed by: "
@@ -204,26 +204,26 @@ def test_what_runs_again_and_what_does_not(bench: Any) -> None:
     """Role, `wait` and `on_destroy` only update the record; triggers run again; another image replaces."""
     other = ARN.replace("1.0.0/1", "1.0.0/2")
     with bench.emulator.lock:
-        seed.plant({"images": [{"arn": other, "amis": [{"region": "eu-west-1"}]}]}, bench.emulator.backend)
+        seed.load_seed({"images": [{"arn": other, "amis": [{"region": "eu-west-1"}]}]}, bench.emulator.backend)
     declare(bench, GOOD)
-    bench.well("up")
+    bench.check("up")
     outputs = bench.resource()["outputs"]
-    bench.well("refresh", "--expect-no-changes")
+    bench.check("refresh", "--expect-no-changes")
     assert bench.resource()["outputs"] == outputs
     bench.emulator.requests.clear()
     kept = (
         GOOD.replace('"ImageLifecycle"', '"arn:aws:iam::123456789012:role/ImageLifecycle"') + ', on_destroy="restore"'
     )
     declare(bench, f"{kept}, wait=False")
-    assert "1 updated" in bench.well("up")
+    assert "1 updated" in bench.check("up")
     assert bench.emulator.requests.counts() == {}
 
     declare(bench, f"{kept}, triggers=['patched']")
-    assert "1 updated" in bench.well("up")
+    assert "1 updated" in bench.check("up")
     assert [each["state"]["status"] for each in bench.executions()] == ["SUCCESS", "SUCCESS"]
 
     declare(bench, f"{kept}, triggers=['patched']".replace(ARN, other))
-    assert "1 replaced" in bench.well("up")
+    assert "1 replaced" in bench.check("up")
     assert (bench.image_state(other), bench.image_state()) == ("DISABLED", "AVAILABLE")
     (ami,) = bench.client("ec2", "us-east-1").describe_images(Owners=["self"], IncludeDisabled=True)["Images"]
     assert ami["State"] == "available"

@@ -1,4 +1,4 @@
-"""Wheel and sdist, built once, and an empty environment with the wheel in it."""
+"""Both distributions, built once, and an empty environment with each wheel."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         FROM_INDEX,
         action="store_true",
-        help="build in isolation, and install the wheel with all it needs from the package index",
+        help="build in isolation, and install each wheel with all it needs from the package index",
     )
 
 
@@ -34,40 +34,38 @@ def from_index(pytestconfig: pytest.Config) -> bool:
 
 @pytest.fixture(scope="session")
 def dist(tmp_path_factory: pytest.TempPathFactory, from_index: bool) -> Path:
-    """The folder with the sdist, and the wheel that was built from it."""
+    """The folder with the sdists of both distributions, and the wheels that were built from them."""
     folder = tmp_path_factory.mktemp("dist")
     alone = [] if from_index else ["--no-isolation"]
-    run_outside([sys.executable, "-m", "build", *alone, "--outdir", folder, ROOT])
+    for source in (ROOT / "emulator", ROOT):
+        run_outside([sys.executable, "-m", "build", *alone, "--outdir", folder, source])
     return folder
 
 
 @pytest.fixture(scope="session")
-def wheel(dist: Path) -> Path:
-    """The wheel."""
-    (found,) = dist.glob("*.whl")
-    return found
+def provider_bin(tmp_path_factory: pytest.TempPathFactory, dist: Path, from_index: bool) -> Path:
+    """The `bin` of a new environment that has the provider's wheel, and nothing of this clone."""
+    return install(tmp_path_factory.mktemp("provider"), dist, "pulumi_imagebuilder", from_index)
 
 
 @pytest.fixture(scope="session")
-def sdist(dist: Path) -> Path:
-    """The sdist."""
-    (found,) = dist.glob("*.tar.gz")
-    return found
+def emulator_bin(tmp_path_factory: pytest.TempPathFactory, dist: Path, from_index: bool) -> Path:
+    """The `bin` of a new environment that has the emulator's wheel, and nothing of this clone."""
+    return install(tmp_path_factory.mktemp("emulator"), dist, "imagebuilder_emulator", from_index)
 
 
-@pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory, wheel: Path, from_index: bool) -> Path:
-    """The `bin` of a new environment that has the wheel installed, and nothing of this clone."""
-    folder = tmp_path_factory.mktemp("installed")
+def install(folder: Path, dist: Path, name: str, from_index: bool) -> Path:
+    """Make an environment with one wheel, and return its `bin`."""
+    (wheel,) = dist.glob(f"{name}-*.whl")
     # Pulumi asks an environment's own pip what is installed; it finds the one of `needed.pth` too.
     venv.create(folder, with_pip=from_index, symlinks=True)
     python = folder / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--disable-pip-version-check"]
     if from_index:
-        run_outside([*pip, f"{wheel}[emulator]"])
+        run_outside([*pip, wheel])
     else:
         run_outside([*pip, "--no-index", "--no-deps", wheel])
-        # What it needs comes from this environment. Its own .pth files, of which one names this clone, are not read.
+        # What it needs comes from this environment. Its own .pth files, of which two name this clone, are not read.
         site = sysconfig.get_path("purelib", vars={"base": str(folder)})
         Path(site, "needed.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
     return python.parent

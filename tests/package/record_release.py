@@ -1,4 +1,7 @@
-"""Keep the state of this version, for later ones to be tested with: `make state` runs it before a release."""
+"""Keep the state of this version, for later ones to be tested with.
+
+Before a release: `python -m tests.package.record_release`.
+"""
 
 from __future__ import annotations
 

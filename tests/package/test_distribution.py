@@ -1,4 +1,4 @@
-"""The wheel and the sdist: what is in them, and that they can be used from an empty environment."""
+"""Both distributions: what is in their wheels and sdists, and that each works in an environment without the other."""
 
 from __future__ import annotations
 
@@ -7,104 +7,154 @@ import email.message
 import os
 import re
 import tarfile
+import tomllib
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pulumi_imagebuilder
 import pytest
 import yaml
 from imagebuilder_emulator.emulator import Emulator
+from packaging.requirements import Requirement
 
 from tools.workspace import ROOT, Workspace
 
 IMAGE = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"
 ROLE = "arn:aws:iam::123456789012:role/ImageLifecycle"
+IMPORTS = "import importlib.util as util, pathlib, {0}; print(pathlib.Path({0}.__file__).parent, util.find_spec('{1}'))"
 
 
-@pytest.fixture(scope="module")
-def metadata(wheel: Path) -> email.message.Message:
-    """What the wheel says about itself."""
+class Distribution(NamedTuple):
+    """What one of the two is made of."""
+
+    project: Path
+    source: Path
+    package: str
+    needs: set[str]
+    tops: set[str]
+
+    def declared(self) -> dict[str, Any]:
+        """Its pyproject.toml's table `project`."""
+        return dict(tomllib.loads((self.project / "pyproject.toml").read_text(encoding="utf-8"))["project"])
+
+
+PROVIDER = Distribution(
+    ROOT,
+    ROOT / "provider",
+    "pulumi_imagebuilder",
+    {"boto3", "pulumi", "tenacity"},
+    {"provider", "pyproject.toml", "README.md", "LICENSE", "PKG-INFO"},
+)
+EMULATOR = Distribution(
+    ROOT / "emulator",
+    ROOT / "emulator",
+    "imagebuilder_emulator",
+    {"boto3", "cattrs", "moto", "pyyaml", "werkzeug"},
+    {"imagebuilder_emulator", "pyproject.toml", "README.md", "LICENSE", "PKG-INFO"},
+)
+both = pytest.mark.parametrize("distribution", [PROVIDER, EMULATOR], ids=lambda distribution: distribution.package)
+
+
+def read_metadata(dist: Path, distribution: Distribution) -> email.message.Message:
+    (wheel,) = dist.glob(f"{distribution.package}-*.whl")
     with zipfile.ZipFile(wheel) as opened:
         (path,) = [name for name in opened.namelist() if name.endswith(".dist-info/METADATA")]
         return email.message_from_bytes(opened.read(path))
 
 
-def test_what_the_wheel_says_about_itself(metadata: email.message.Message) -> None:
-    """Name, version, licence and what it needs; pulumi-aws is needed by nobody who does not ask for it."""
-    assert metadata["Name"] == "pulumi-imagebuilder"
-    assert metadata["Version"] == pulumi_imagebuilder.__version__
+@both
+def test_metadata(dist: Path, distribution: Distribution) -> None:
+    """Name, version, licence, Pythons, links and what it needs; pulumi-aws only where it is asked for."""
+    metadata = read_metadata(dist, distribution)
+    assert metadata["Name"] == distribution.package.replace("_", "-")
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata.get_all("License-File") == ["LICENSE"]
-    assert metadata["Requires-Python"] == ">=3.10"
+    assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["Description-Content-Type"] == "text/markdown"
-    assert {"aws", "dev", "emulator"} <= set(metadata.get_all("Provides-Extra") or [])
+    links = dict(link.split(", ") for link in metadata.get_all("Project-URL") or [])
+    assert {"Documentation", "Issues", "Repository"} <= set(links)
+    pythons = {"3.11", "3.12", "3.13", "3.14"}
+    assert pythons <= {line.rpartition(" ")[2] for line in metadata.get_all("Classifier") or []}
     needed = metadata.get_all("Requires-Dist") or []
-    assert all("extra == " in each for each in needed if "pulumi-aws" in each)
-    assert sorted(re.split("[<>]", each)[0] for each in needed if "extra" not in each) == [
-        "boto3",
-        "pulumi",
-        "tenacity",
-    ]
+    assert {re.split(r"[<>\[]", line)[0] for line in needed if "extra == " not in line} == distribution.needs
 
 
-def test_the_version_is_written_once() -> None:
-    """In `_version.py`: wheel, sdist and `__version__` have it from there."""
-    version = pulumi_imagebuilder.__version__
+def test_the_extra_asks_for_the_emulator(dist: Path) -> None:
+    """The extra of the provider asks for the distribution beside it, in a version that this one satisfies."""
+    metadata = read_metadata(dist, PROVIDER)
+    assert {"aws", "dev", "emulator"} <= set(metadata.get_all("Provides-Extra") or [])
+    requirements = [Requirement(line) for line in metadata.get_all("Requires-Dist") or [] if "extra == " in line]
+    (emulator,) = [found for found in requirements if found.marker and found.marker.evaluate({"extra": "emulator"})]
+    assert emulator.name == "imagebuilder-emulator"
+    assert read_metadata(dist, EMULATOR)["Version"] in emulator.specifier
+
+
+def test_each_version_has_one_place() -> None:
+    """The provider's is in `_version.py`, the emulator's in its pyproject.toml."""
+    versions = {pulumi_imagebuilder.__version__, EMULATOR.declared()["version"]}
+    sources = [*ROOT.glob("provider/**/*.py"), *ROOT.glob("emulator/**/*.py"), ROOT / "docs" / "conf.py"]
+    projects = [ROOT / "pyproject.toml", ROOT / "emulator" / "pyproject.toml"]
     holding = [
         path.relative_to(ROOT).as_posix()
-        for folder in ("provider", "emulator", "pyproject.toml", "docs/conf.py")
-        for path in ([ROOT / folder] if (ROOT / folder).is_file() else (ROOT / folder).rglob("*.py"))
-        if f'"{version}"' in path.read_text(encoding="utf-8")
+        for path in [*sources, *projects]
+        if any(f'"{version}"' in path.read_text(encoding="utf-8") for version in versions)
     ]
-    assert holding == ["provider/pulumi_imagebuilder/_version.py"]
+    assert holding == ["provider/pulumi_imagebuilder/_version.py", "emulator/pyproject.toml"]
 
 
-def test_what_is_in_the_wheel(wheel: Path) -> None:
-    """Both packages with all their modules and their types, the licence, and nothing else."""
+@both
+def test_wheel_content(dist: Path, distribution: Distribution) -> None:
+    """The package with all its modules and its types, the licence, and nothing else."""
+    (wheel,) = dist.glob(f"{distribution.package}-*.whl")
     with zipfile.ZipFile(wheel) as opened:
         names = set(opened.namelist())
-    packages = {
-        path.relative_to(ROOT / folder).as_posix()
-        for folder in ("provider", "emulator")
-        for path in (ROOT / folder).rglob("*")
+    files = {
+        path.relative_to(distribution.source).as_posix()
+        for path in (distribution.source / distribution.package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert {"pulumi_imagebuilder/py.typed", "imagebuilder_emulator/py.typed"} <= packages
-    about = f"pulumi_imagebuilder-{pulumi_imagebuilder.__version__}.dist-info"
-    written = {f"{about}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")}
-    assert names == packages | written
+    assert f"{distribution.package}/py.typed" in files
+    about = f"{distribution.package}-{read_metadata(dist, distribution)['Version']}.dist-info"
+    written = {f"{about}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "licenses/LICENSE")}
+    if "scripts" in distribution.declared():
+        written.add(f"{about}/entry_points.txt")
+    assert names == files | written
 
 
-def test_what_is_in_the_sdist(sdist: Path) -> None:
+@both
+def test_sdist_content(dist: Path, distribution: Distribution) -> None:
     """What it takes to build the wheel, which `build` does from it, and nothing else of the clone."""
+    (sdist,) = dist.glob(f"{distribution.package}-*.tar.gz")
     with tarfile.open(sdist) as opened:
         names = [name.split("/", 1)[1] for name in opened.getnames()]
-    assert {"pyproject.toml", "README.md", "LICENSE", "PKG-INFO"} <= set(names)
-    tops = {name.split("/")[0] for name in names}
-    assert tops == {"provider", "emulator", "pyproject.toml", "README.md", "LICENSE", "PKG-INFO", ".gitignore"}
+    # The build backend adds the ignore file of the clone where it lies in the project's own folder.
+    assert {name.split("/")[0] for name in names} - {".gitignore"} == distribution.tops
 
 
-def test_it_is_imported_from_the_wheel(installed: Path, outside: Callable[[list[object]], str]) -> None:
-    """Not from the clone; and it has its version and its types with it."""
-    program = (
-        "import pathlib, pulumi_imagebuilder as package; folder = pathlib.Path(package.__file__).parent; "
-        "print(folder, package.__version__, (folder / 'py.typed').exists(), len(package.__all__))"
-    )
-    folder, version, typed, names = outside([installed / "python", "-c", program]).split()
-    assert Path(folder).is_relative_to(installed.parent)
-    assert (version, typed) == (pulumi_imagebuilder.__version__, "True")
-    assert int(names) == len(pulumi_imagebuilder.__all__)
+def test_provider_without_emulator(provider_bin: Path, outside: Callable[[list[object]], str]) -> None:
+    """The provider is imported from its wheel, and no emulator is there."""
+    program = IMPORTS.format("pulumi_imagebuilder", "imagebuilder_emulator")
+    folder, emulator = outside([provider_bin / "python", "-c", program]).split()
+    assert Path(folder).is_relative_to(provider_bin.parent)
+    assert emulator == "None"
+    assert not (provider_bin / "imagebuilder-emulator").exists()
 
 
-def test_its_console_script(installed: Path, outside: Callable[[list[object]], str]) -> None:
-    """The emulator starts from the wheel's own script."""
-    assert "--execution-time" in outside([installed / "imagebuilder-emulator", "--help"])
+def test_emulator_without_provider(emulator_bin: Path, outside: Callable[[list[object]], str]) -> None:
+    """The emulator is imported from its wheel, its command runs, and neither the provider nor Pulumi is used."""
+    program = IMPORTS.format("imagebuilder_emulator", "pulumi_imagebuilder")
+    folder, provider = outside([emulator_bin / "python", "-c", program]).split()
+    assert Path(folder).is_relative_to(emulator_bin.parent)
+    assert provider == "None"
+    assert "--execution-time" in outside([emulator_bin / "imagebuilder-emulator", "--help"])
+    loaded = "import sys, imagebuilder_emulator.emulator; print('pulumi' in sys.modules)"
+    assert outside([emulator_bin / "python", "-c", loaded]).strip() == "False"
 
 
 @pytest.mark.engine
-def test_pulumi_runs_it_from_the_wheel(installed: Path, tmp_path: Path) -> None:
+def test_pulumi_runs_the_provider_from_the_wheel(provider_bin: Path, tmp_path: Path) -> None:
     """A program in an empty folder: up, and nothing to do after it, with the wheel alone."""
     project = tmp_path / "program"
     project.mkdir()
@@ -119,11 +169,12 @@ def test_pulumi_runs_it_from_the_wheel(installed: Path, tmp_path: Path) -> None:
     )
     with Emulator(ROOT / "examples" / "quickstart" / "seed.yaml", execution_time="1s") as emulator:
         workspace = Workspace(project, tmp_path, emulator.url, {})
-        workspace.environment["PATH"] = os.pathsep.join([str(installed), workspace.environment["PATH"]])
+        workspace.environment["PATH"] = os.pathsep.join([str(provider_bin), workspace.environment["PATH"]])
+        workspace.environment.pop("PYTHONPATH", None)
         run(workspace, "up", "--yes", "--skip-preview")
         outputs = workspace.outputs()
         assert outputs["status"] == "SUCCESS"
-        assert Path(outputs["file"]).is_relative_to(installed.parent)
+        assert Path(outputs["file"]).is_relative_to(provider_bin.parent)
         run(workspace, "preview", "--expect-no-changes")
 
 

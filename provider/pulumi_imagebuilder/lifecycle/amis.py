@@ -29,9 +29,6 @@ KINDS: Mapping[str, str] = {
 LIVE_STATES = ("pending", "running", "stopping", "stopped")
 """States of instances that count."""
 
-DEREGISTERED = "deregistered"
-"""State of an AMI that is gone."""
-
 
 @dataclass(frozen=True)
 class Place:
@@ -60,11 +57,11 @@ class Ami:
         region: as ``us-east-1``.
         image: its id.
         account_id: the owner.
-        state: as EC2 names it; :data:`DEREGISTERED` if it is gone.
+        state: as EC2 names it.
         snapshots: ids of its snapshots.
         size_gib: sum of the volume sizes of these snapshots, in GiB; what they take is at most that.
         public: whether everyone may launch it.
-        last_launched: when it was last launched, which EC2 tells a day later; None if it has no record of a launch.
+        last_launched: when it was last launched, RFC 3339; EC2 knows it a day later. None without a recorded launch.
         deregistration_protection: whether it is, or for a day was, protected from deregistration.
         tags: its tags.
         shared_accounts: which of the accounts that were asked for may launch it.
@@ -77,17 +74,21 @@ class Ami:
     snapshots: tuple[str, ...] = ()
     size_gib: int = 0
     public: bool = False
-    last_launched: datetime | None = None
+    last_launched: str | None = None
     deregistration_protection: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
     shared_accounts: frozenset[str] = frozenset()
+
+    @property
+    def launched_at(self) -> datetime | None:
+        """When it was last launched; None without a recorded launch."""
+        return datetime.fromisoformat(self.last_launched) if self.last_launched else None
 
     @classmethod
     def parse(cls, region: str, described: Mapping[str, Any]) -> Ami:
         """Return the AMI of one entry of ``DescribeImages``."""
         volumes = [mapping["Ebs"] for mapping in described.get("BlockDeviceMappings", []) if mapping.get("Ebs")]
         volumes = [volume for volume in volumes if volume.get("SnapshotId")]
-        last_launched = described.get("LastLaunchedTime")
         return cls(
             region=region,
             image=described["ImageId"],
@@ -96,7 +97,7 @@ class Ami:
             snapshots=tuple(volume["SnapshotId"] for volume in volumes),
             size_gib=sum(volume.get("VolumeSize") or 0 for volume in volumes),
             public=bool(described.get("Public")),
-            last_launched=datetime.fromisoformat(last_launched) if last_launched else None,
+            last_launched=described.get("LastLaunchedTime") or None,
             # Anything but a plain "disabled" keeps EC2 from deregistering it, the day after it was taken off included.
             deregistration_protection=(described.get("DeregistrationProtection") or "disabled") != "disabled",
             tags={tag["Key"]: tag["Value"] for tag in described.get("Tags", [])},

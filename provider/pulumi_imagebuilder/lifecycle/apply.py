@@ -25,7 +25,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 from typing import Final, Literal
 
-from ..errors import ExecutionFailed, InUse, NotVerified, ResourceNotFound, ServiceError, describe_failed_resources
+from ..errors import (
+    ExecutionFailed,
+    ImageBuilderError,
+    NotVerified,
+    ResourceNotFound,
+    ServiceError,
+    describe_failed_resources,
+)
 from .adoption import (
     Answer,
     find_adoptable_execution,
@@ -126,7 +133,7 @@ class _Application:
                     raise
                 return deleted
             except ServiceError as error:
-                if error.code == "InvalidRequestException" and change.is_overdue:
+                if error.code == "InvalidRequestException" and change.is_overdue(client.now):
                     return await apply(change.without_schedule(), client, self._before_start)
                 raise
             adoptable = None
@@ -186,7 +193,7 @@ class _Application:
             return
         try:
             await self._before_start(self._change, self._client)
-        except InUse:
+        except ImageBuilderError:
             # A run that was killed a moment ago may have started an execution that is not listed yet.
             await asyncio.sleep(_LAG)
             if not await self._is_under_way():

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from .entities import IMAGE_GONE, Image
@@ -67,10 +67,13 @@ class Change:
         """Whether the state has no change before it, nor a token of the user's own distinguishes it from others."""
         return self.follows is None and self.superseded is None and self.client_token is None
 
-    @property
-    def is_overdue(self) -> bool:
-        """Whether it is scheduled for a time that has passed."""
-        return self.update_at is not None and (self.schedule_elapsed or self.update_at <= datetime.now(UTC))
+    def is_overdue(self, now: datetime) -> bool:
+        """Return whether it is scheduled for a time that has passed.
+
+        Args:
+            now: the time, by the service's clock.
+        """
+        return self.update_at is not None and (self.schedule_elapsed or self.update_at <= now)
 
     def without_schedule(self) -> Change:
         """Return the same change, to be carried out now."""

@@ -72,6 +72,8 @@ class ImageClient:
         self._first: Image | None = None
         self._began = _LONG_AGO
         """When the image was first read, by the service's clock."""
+        self.now = datetime.now(UTC)
+        """The time of the last answer, by the service's clock; until then this machine's."""
         self._changed = False
         """Whether anything has happened since the first read that may have changed the image."""
         self._deletes = self._deleted = False
@@ -121,6 +123,7 @@ class ImageClient:
         image = reading.image or await self._get_image()
         if self._first is None:
             self._first, self._began = image, reading.as_of or _LONG_AGO
+        self.now = reading.as_of or self.now
         return image
 
     async def _get_image(self) -> Image:
@@ -282,7 +285,7 @@ class ImageClient:
 
     async def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         try:
-            return await self._service.call(
+            answer = await self._service.call(
                 "imagebuilder",
                 self._region,
                 operation,
@@ -292,3 +295,5 @@ class ImageClient:
             )
         except ImageBuilderError as error:
             raise error.with_action(self.progress.action) from error.__cause__
+        self.now = answered_at(answer)
+        return answer

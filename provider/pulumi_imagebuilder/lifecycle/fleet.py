@@ -15,6 +15,7 @@ from .client import ImageClient
 from .images import ImageBatchReader, ReadBarrier
 from .polling import PollSchedule
 from .progress import FleetProgress, Progress
+from .references import ReferenceSurvey
 
 T = TypeVar("T")
 
@@ -35,6 +36,7 @@ class Session:
     def __init__(self, service: Service) -> None:
         self.service = service
         self.reader = ImageBatchReader(service)
+        self.references = ReferenceSurvey(service)
         self._single = ReadBarrier(self.reader, _JOIN_DELAY)
         self._schedules: defaultdict[tuple[str, str], PollSchedule] = defaultdict(PollSchedule)
 

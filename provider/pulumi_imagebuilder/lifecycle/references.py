@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..aws import Service
-from ..errors import ImageBuilderError, ResourceNotFound
+from ..errors import ConfigurationError, ImageBuilderError, ResourceNotFound
 from ..validation import ImageArn
 from .amis import KINDS, Ami, Place, Reference
 from .region_survey import RegionSurvey, Use
@@ -52,7 +52,7 @@ class ImageReferences:
 
     Attributes:
         arn: the image.
-        amis: its AMIs in its own account, those that are gone included.
+        amis: its AMIs that are there, in its own account.
         used_by: what uses them, what counts first.
         not_looked_up: what is not known.
     """
@@ -181,6 +181,9 @@ class ReferenceSurvey:
         since = self._clock() - max_age
         wanted = list(dict.fromkeys(arns))
         images = await self.read_images(wanted, max_age=max_age, along_with=along_with, on_retry=on_retry)
+        for image in images.values():
+            if isinstance(image, ConfigurationError):
+                raise image
         amis = {arn: _own_amis(arn, image, skip_regions) for arn, image in images.items()}
         places = _join_places(amis.values())
         homes = list(dict.fromkeys(_home(arn) for arn, own in amis.items() if own))
@@ -287,7 +290,7 @@ def _merge(
             use = uses[place][image_id]
             if isinstance(use, ImageBuilderError):
                 failed[use].append(image_id)
-            else:
+            elif use.ami:
                 found.amis.append(use.ami)
                 found.used_by.extend(use.used_by)
         found.not_looked_up.extend(_failed(place, ids, error) for error, ids in failed.items())
@@ -295,7 +298,8 @@ def _merge(
     if isinstance(by_arn, ImageBuilderError):
         found.not_looked_up.append(_failed(home, (), by_arn))
     else:
-        target = next(iter(amis.get(home, [])), arn)
+        # By the image's ARN a recipe takes the AMI of its own region, be it one of a region that is skipped.
+        target = next(iter(_own_amis(arn, image, ()).get(home, [])), arn)
         known = {(reference.arn, reference.image) for reference in found.used_by}
         found.used_by.extend(
             replace(reference, image=target)

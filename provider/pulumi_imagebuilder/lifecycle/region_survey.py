@@ -14,7 +14,6 @@ from ..durations import format_elapsed
 from ..errors import ConfigurationError, ImageBuilderError, ServiceError, TemporaryError
 from .amis import (
     CONTAINER_RECIPE,
-    DEREGISTERED,
     IMAGE_RECIPE,
     INSTANCE,
     LAUNCH_TEMPLATE,
@@ -71,9 +70,9 @@ class MissingRight(ServiceError):
 
 @dataclass(frozen=True)
 class Use:
-    """An AMI with what uses it."""
+    """An AMI with what uses it; without the AMI if that is gone."""
 
-    ami: Ami
+    ami: Ami | None
     used_by: tuple[Reference, ...] = ()
 
 
@@ -205,11 +204,7 @@ class RegionSurvey:
             parsed = self._parse_reference(entry, found, instances)
             if parsed:
                 used_by[parsed.image].setdefault((parsed.kind, parsed.arn), parsed)
-        gone = Ami(self._place.region, "", self._place.account, DEREGISTERED)
-        return {
-            image_id: Use(described.get(image_id) or replace(gone, image=image_id), tuple(used_by[image_id].values()))
-            for image_id in ids
-        }
+        return {image_id: Use(described.get(image_id), tuple(used_by[image_id].values())) for image_id in ids}
 
     async def _describe_images(self, ids: Sequence[str], on_retry: Listener, **parameters: Any) -> dict[str, Ami]:
         """Return those AMIs that exist. By a filter, as an id that is gone would fail the call."""
@@ -407,7 +402,7 @@ def _with_shares(
     shares: Mapping[tuple[str, str], bool | ImageBuilderError],
     accounts: Sequence[str],
 ) -> Use | ImageBuilderError:
-    if isinstance(use, ImageBuilderError):
+    if isinstance(use, ImageBuilderError) or use.ami is None:
         return use
     found = set()
     for account in accounts:

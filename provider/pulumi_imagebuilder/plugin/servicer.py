@@ -6,7 +6,6 @@ errors without a traceback.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import json
 import re
@@ -19,7 +18,7 @@ from google.protobuf import empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
 from .._version import __version__
-from ..aws import Configuration
+from ..aws import Configuration, Service
 from ..aws.configuration import UNUSED_KEYS
 from ..engine import Engine
 from ..errors import ImageBuilderError, PermanentError
@@ -69,7 +68,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     def _attach(self, address: str | None) -> None:
         engine = Engine(address)
         engine.watch()
-        self._host = Host(lambda: Configuration.parse(self._setting, prefix=PACKAGE), engine)
+        self._host = Host(lambda: Service(Configuration.parse(self._setting, prefix=PACKAGE)), engine)
         self._handlers = {f"{PACKAGE}:index:{handler.kind.value}": handler(self._host) for handler in HANDLERS}
 
     def _setting(self, key: str) -> str | None:
@@ -164,7 +163,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         if received.secrets:
             inputs["__secrets"] = sorted({to_snake_case(path[0]) for path in received.secrets})
         olds = with_snake_case(wire.read(request.olds).values)
-        checked = self._handler(request.urn).check(Call("check", request.urn), olds, inputs)
+        checked = await self._handler(request.urn).check(Call("check", request.urn), olds, inputs)
         normalised = {name: value for name, value in checked.inputs.items() if name != "__secrets"}
         return provider_pb2.CheckResponse(
             inputs=wire.write(with_camel_case(normalised), received.secrets),
@@ -175,10 +174,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     async def Diff(self, request: provider_pb2.DiffRequest, context: Context) -> provider_pb2.DiffResponse:  # noqa: N802
         """Compare by meaning; an image that a refresh found moved elsewhere counts as changed."""
         handler, olds, news = self._handler(request.urn), _snake(request.olds), _snake(request.news)
-        changed = handler.changed(olds, news)
-        if changed.drift:
-            text = f"{changed.drift}: `pulumi up` applies the declaration again"
-            await asyncio.to_thread(self._host.engine.info, request.urn, text)
+        changed = await handler.diff(Call("diff", request.urn), olds, news)
         if not changed:
             return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
         details = _detail(handler.kind, changed, with_camel_case(olds), with_camel_case(news))

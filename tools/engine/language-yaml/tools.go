@@ -3,4 +3,7 @@
 // Package tools names what this module builds.
 package tools
 
-import _ "github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml"
+import (
+	_ "github.com/pulumi/pulumi-yaml/cmd/pulumi-converter-yaml"
+	_ "github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml"
+)

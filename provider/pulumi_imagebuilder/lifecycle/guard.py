@@ -1,0 +1,232 @@
+"""Keep AMIs from being disabled or deleted while something uses them, or more of them than allowed.
+
+The guard is asked immediately before the first start of an image's execution, never after one, so that adopting what an
+earlier run started is never refused. What it cannot look up it does not take for unused: it fails closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal, Protocol
+
+from ..durations import format_elapsed
+from ..errors import ImageBuilderError, PermanentError
+from .references import MAX_AGE, ReferenceSurvey, output_amis
+from .shared_reads import Listener
+from .verdict import AmiChange, Verdict, describe_unread
+
+Mode = Literal["refuse", "wait", "warn", "ignore"]
+"""The values of the argument ``in_use``."""
+
+PREVIEW_TIME_LIMIT = 60.0
+"""Seconds that a preview takes at most."""
+
+_FIRST_WAIT = 5.0
+_LONGEST_WAIT = 60.0
+
+
+class Noted(Protocol):
+    """What is shown on the resource's row.
+
+    Attributes:
+        note: why it waits.
+    """
+
+    note: str | None
+
+
+@dataclass(frozen=True)
+class PreviewText:
+    """What a preview says.
+
+    Attributes:
+        size_line: what would be taken away; None if that is nothing, or not known.
+        warnings: what `pulumi up` would refuse, wait for or mention.
+    """
+
+    size_line: str | None = None
+    warnings: list[str] = field(default_factory=list)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Guard:
+    """Decides for the images of one resource, in one run, whether their AMIs may be taken away.
+
+    Args:
+        survey: finds what uses AMIs; shared by all resources of a run.
+        mode: the argument ``in_use``.
+        max_amis: the most AMIs that the run takes away through the resource. Default: no limit.
+        arns: the images that the run may change through the resource, which are counted and looked up together.
+            Default: those that are checked, each by itself.
+        now: the time by which exclusion rules count.
+        sleep: waits, in seconds.
+        preview_time_limit: seconds that a preview takes at most.
+    """
+
+    def __init__(
+        self,
+        survey: ReferenceSurvey,
+        mode: Mode,
+        *,
+        max_amis: int | None = None,
+        arns: Iterable[str] = (),
+        now: Callable[[], datetime] = _utc_now,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        preview_time_limit: float = PREVIEW_TIME_LIMIT,
+    ) -> None:
+        self._survey = survey
+        self._mode = mode
+        self._max_amis = max_amis
+        self._arns = list(arns)
+        self._undecided = set(self._arns)
+        self._now = now
+        self._sleep = sleep
+        self._preview_time_limit = preview_time_limit
+        self._most_amis: int | None = None
+
+    async def check(self, arn: str, request: Mapping[str, Any], progress: Noted, warn: Callable[[str], None]) -> None:
+        """Return if the image's execution may be started; with ``wait``, once it may.
+
+        Args:
+            arn: an image build version.
+            request: parameters of ``StartResourceStateUpdate``; see :meth:`AmiChange.parse`.
+            progress: where it is noted what is waited for.
+            warn: called with what is in use, with ``warn``.
+
+        Raises:
+            InUse: the AMIs are in use, or a region did not answer.
+            PermanentError: there are more AMIs than ``max_amis``, one is protected from deregistration, or the caller
+                may not look up what uses them.
+        """
+        change = AmiChange.parse(request)
+        if change is None:
+            return
+
+        def on_retry(reason: str) -> None:
+            progress.note = reason
+
+        try:
+            await self._check_max_amis(arn, change, on_retry)
+            if self._mode != "ignore":
+                await self._check_uses(arn, change, progress, on_retry, warn)
+        finally:
+            self._undecided.discard(arn)
+        progress.note = None
+
+    async def _check_uses(
+        self, arn: str, change: AmiChange, progress: Noted, on_retry: Listener, warn: Callable[[str], None]
+    ) -> None:
+        verdict = await self._judge([arn], change, on_retry, along_with=self._undecided)
+        wait = _FIRST_WAIT
+        while error := verdict.error():
+            if self._mode == "warn":
+                warn(f'{error.reason}; continuing, as in_use is "warn"')
+                return
+            if self._mode == "refuse" or not verdict.may_pass:
+                raise error
+            progress.note = error.reason
+            await self._sleep(wait)
+            # What others who wait have read meanwhile is new enough.
+            verdict = await self._judge([arn], change, on_retry, max_age=wait / 2)
+            wait = min(2 * wait, _LONGEST_WAIT)
+
+    async def _check_max_amis(self, arn: str, change: AmiChange, on_retry: Listener) -> None:
+        if self._max_amis is None:
+            return
+        if self._most_amis is None:
+            # Once a run, before anything is started: later there would be fewer.
+            self._most_amis = await self._count_amis(self._arns or [arn], change, on_retry)
+        error = self._too_many(self._most_amis, change)
+        if error:
+            raise error
+
+    def _too_many(self, amis: int, change: AmiChange) -> ImageBuilderError | None:
+        if self._max_amis is None or amis <= self._max_amis:
+            return None
+        return PermanentError(
+            f"{amis} AMIs would be {change.state.lower()}, and max_amis is {self._max_amis}: nothing is started",
+            next_step="check which images these are, then raise max_amis",
+        )
+
+    async def _count_amis(self, arns: Sequence[str], change: AmiChange, on_retry: Listener) -> int:
+        if self._mode == "ignore":
+            return sum(map(len, (await self._read_regions(arns, change)).values()))
+        return (await self._judge(arns, change, on_retry)).most_amis
+
+    async def _read_regions(self, arns: Sequence[str], change: AmiChange) -> dict[str, list[str]]:
+        """Return the regions of the AMIs of each image that is there, without asking EC2."""
+        found: dict[str, list[str]] = {}
+        for arn, image in (await self._survey.read_images(arns)).items():
+            if isinstance(image, ImageBuilderError):
+                raise image
+            if image:
+                found[arn] = [ami["region"] for ami in output_amis(image) if ami["region"] not in change.regions]
+        return found
+
+    async def _judge(
+        self,
+        arns: Sequence[str],
+        change: AmiChange,
+        on_retry: Listener | None,
+        *,
+        max_age: float = MAX_AGE,
+        along_with: Collection[str] = (),
+    ) -> Verdict:
+        found = await self._survey.find(
+            arns,
+            max_age=max_age,
+            along_with=along_with,
+            shared_with=change.shared_accounts,
+            skip_regions=change.regions,
+            on_retry=on_retry,
+        )
+        return Verdict.judge(change, found.values(), self._now())
+
+    async def preview(self, arns: Iterable[str], request: Mapping[str, Any]) -> PreviewText:
+        """Return what `pulumi up` would take away, and what it would refuse. Never raises, and changes nothing.
+
+        Args:
+            arns: image build versions.
+            request: as in :meth:`check`.
+        """
+        change = AmiChange.parse(request)
+        if change is None:
+            return PreviewText()
+        try:
+            async with asyncio.timeout(self._preview_time_limit):
+                return await self._preview(list(arns), change)
+        except TimeoutError:
+            reason = f"there was no answer within {format_elapsed(self._preview_time_limit)}"
+        except Exception as error:
+            # A preview shows what would be; `pulumi up` meets the error itself.
+            reason = str(error)
+        return PreviewText(warnings=[f"what would be {change.state.lower()} is not known: {reason}"])
+
+    async def _preview(self, arns: Sequence[str], change: AmiChange) -> PreviewText:
+        if self._mode == "ignore":
+            regions = await self._read_regions(arns, change)
+            size_line = describe_unread(change, regions) if regions else None
+            too_many = self._too_many(sum(map(len, regions.values())), change)
+            return PreviewText(size_line, [_would("refuse this", too_many)] if too_many else [])
+        verdict = await self._judge(arns, change, None)
+        images = [image for image in (await self._survey.read_images(arns)).values() if image]
+        warnings = []
+        too_many, error = self._too_many(verdict.most_amis, change), verdict.error()
+        if too_many:
+            warnings.append(_would("refuse this", too_many))
+        if error and self._mode == "warn":
+            warnings.append(f'{error.reason}; `pulumi up` would continue, as in_use is "warn"')
+        elif error:
+            waits = self._mode == "wait" and verdict.may_pass
+            warnings.append(_would("wait with this" if waits else "refuse this", error))
+        return PreviewText(verdict.size_line(len(images)) if images else None, warnings)
+
+
+def _would(verb: str, error: ImageBuilderError) -> str:
+    return f"`pulumi up` would {verb}: {error}"
