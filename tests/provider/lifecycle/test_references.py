@@ -18,6 +18,7 @@ from pulumi_imagebuilder.lifecycle.amis import (
     LAUNCH_TEMPLATE,
     PARAMETER,
 )
+from pulumi_imagebuilder.lifecycle.entities import GONE, Image
 from pulumi_imagebuilder.lifecycle.references import (
     REGION_TIME_LIMIT,
     ImageReferences,
@@ -568,7 +569,11 @@ async def test_images_are_read_by_the_reader_and_the_rest_one_by_one() -> None:
 
     async def read(wanted: Any, on_retry: Any) -> dict[str, Any]:
         asked.append(list(wanted))
-        return {arns[0]: service.images[arns[0]], arns[1]: service.images[arns[1]], arns[2]: None}
+        return {
+            arns[0]: Image.parse(service.images[arns[0]]),
+            arns[1]: Image.parse(service.images[arns[1]]),
+            arns[2]: GONE,
+        }
 
     found = await survey_of(service, read_images=read).find(arns)
     assert asked == [arns]
