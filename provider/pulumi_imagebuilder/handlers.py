@@ -88,7 +88,15 @@ class Handler(abc.ABC):
 
         In the preview of a resource that is to be created, show what that would take away.
         """
-        self.host.claims.declare(call.urn, self.images(news))
+        state = news.get("state")
+        others = self.host.claims.declare(call.urn, self.images(news), state if state != UNKNOWN else None)
+        for arn, (other, its_state) in list(others.items())[:_MAX_NAMED]:
+            name = other.rpartition("::")[2]
+            await self.host.engine.warn(
+                call.urn,
+                f"image {arn} is declared {state} here and {its_state} by {name}: the two take it from each other, so "
+                "declare it once",
+            )
         self._in_preview[call.urn] = call.dry_run
         checked = validation.validate(self.kind, news, previous=olds or None)
         if call.dry_run and not olds and not checked.failures:
@@ -141,7 +149,10 @@ class Handler(abc.ABC):
 
     def _guard(self, inputs: Properties, arns: Sequence[str]) -> Guard:
         mode = inputs.get("in_use") or DEFAULTS[self.kind]["in_use"]
-        return Guard(self.host.session.references, mode, max_amis=inputs.get("max_amis"), arns=arns)
+        max_amis = inputs.get("max_amis")
+        # Pulumi's state has every number as a double.
+        limit = None if max_amis is None else int(max_amis)
+        return Guard(self.host.session.references, mode, max_amis=limit, arns=arns)
 
     def _before_start(self, call: Call, inputs: Properties, arns: Sequence[str]) -> BeforeStart | None:
         """Return what is called before an execution is started: it keeps AMIs that are in use."""

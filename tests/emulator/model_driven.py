@@ -1,4 +1,4 @@
-"""`make requests`: requests made up from the service model, half of them valid, half broken at one place.
+"""Requests made up from the service model, half of them valid, half broken at one place.
 
 A broken one must be refused with the place in the message. A valid one must be accepted, unless a rule of the service
 speaks against it: `rules_against` says which, from the documentation alone. Nothing may be answered with 500.
