@@ -79,6 +79,11 @@ class Write:
     generation: int = 0
 
 
+def is_removal(write: Write) -> bool:
+    """Return whether something was done because a resource has lost an image."""
+    return write.call is not None and (write.call.operation == "delete" or write.arn not in write.call.arns)
+
+
 @dataclass
 class Trouble:
     """What goes wrong with executions: the emulator's fault policy."""
@@ -259,6 +264,11 @@ class World:
             if write.at >= since or end >= since or (execution is not None and execution.unfinished):
                 return True
         return False
+
+    def is_half_undone(self, arn: str, stack: str) -> bool:
+        """Return whether a stack has begun to undo something, which only a refresh shows where it has failed."""
+        writes = [write for write in self.writes_of(arn) if write.by == stack]
+        return bool(writes) and is_removal(writes[-1])
 
     def add_role(self, name: str) -> None:
         """Create a role that can be assumed."""

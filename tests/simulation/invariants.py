@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pulumi_imagebuilder.lifecycle.entities import EXECUTION_UNFINISHED
+from pulumi_imagebuilder.lifecycle.state import DECLARED_AT
 from pulumi_imagebuilder.validation import Kind, request
 
-from .arena import Body, World, Write, body_of, without_schedule
+from .arena import Body, World, Write, body_of, is_removal, without_schedule
 from .engine_model import CallEnd, Declaration, EngineCall, Program, Stack
 from .histories import SECRET
 
@@ -18,6 +18,8 @@ DUPLICATE, LOST, UNDONE = "duplicate", "lost", "undone"
 
 _SLACK = 0.5
 """Seconds that a call may take beyond its time limit."""
+_LAG = 5.0
+"""Seconds for which what others have done may not be seen."""
 _CLAIMS_WAIT = 5.5
 """Seconds that a delete may wait for what the program declares, before its time limit begins."""
 
@@ -155,8 +157,13 @@ class Invariants:
         same = last.body == write.body or (execution.scheduled and without_schedule(last.body) == write.body)
         if not same or len(self.declared(write.by).keys.get(write.arn, ())) > 1:
             return
+        if is_removal(last) != is_removal(write):
+            return
+        if write.call.kind == "cleanup" and last.call.olds.get(DECLARED_AT) != write.call.olds.get(DECLARED_AT):
+            # Another clean-up of the same name.
+            return
         if execution.status == "SUCCESS":
-            if execution.target == "AVAILABLE" or not _evidence_was_lost(last, write):
+            if not _evidence_was_lost(last, write):
                 self.add(
                     DUPLICATE,
                     f"{write.call.operation} of {write.call.name} starts {_text(write)} again, which "
@@ -202,7 +209,9 @@ class Invariants:
         inputs, world = end.call.news, self._world
         for arn in end.call.arns:
             outputs = (end.state or {}).get("executions", {}).get(arn, {}) if end.call.kind == "fleet" else end.state or {}
-            if world.touched_by_others(arn, stack, end.began) or self._others_declare(arn, stack, end.call.name):
+            if world.touched_by_others(arn, stack, end.began - _LAG) or self._others_declare(arn, stack, end.call.name):
+                continue
+            if world.is_half_undone(arn, stack):
                 continue
             if end.call.kind == "fleet" and arn not in (end.state or {}).get("executions", {}):
                 self.add(LOST, f"{end.call.operation} of {end.call.name} reports success without {arn}")
@@ -270,11 +279,12 @@ class Invariants:
             alone: whether nobody else has changed anything in this history.
         """
         recorded = {each.name: each for each in stack.resources}
-        if recorded.keys() != {each.name for each in program} or len(stack.resources) != len(program):
+        gone = {each.name for each in program if any(self._world.image(arn) is None for arn in each.arns)}
+        if (recorded.keys() ^ {each.name for each in program}) - gone or len(stack.resources) != len(recorded):
             self.add(LOST, f"the state has {[each.name for each in stack.resources]}")
             return
         for declaration in program:
-            if declaration.kind == "cleanup":
+            if declaration.kind == "cleanup" or declaration.name not in recorded:
                 continue
             outputs = recorded[declaration.name].outputs
             for arn in declaration.arns:
@@ -307,11 +317,13 @@ class Invariants:
                 return
         if not alone or last is None or last.status != "SUCCESS" or "include_resources" not in inputs:
             return
-        if at is None and outputs.get("lifecycle_execution_id") != last.id:
-            self.add(LOST, f"{where} by {last.id}, and the state has {outputs.get('lifecycle_execution_id')}")
-        write = world.write_of(last.id)
-        if write and without_schedule(write.body) != without_schedule(body_of(request(inputs))):
-            self.add(LOST, f"{where}, and the last execution did {_text(write)}")
+        recorded = outputs.get("lifecycle_execution_id", "")
+        write = world.write_of(recorded)
+        # A deletion may have been another one, and there is nothing left to be deleted.
+        if write is None or (without_schedule(write.body) != without_schedule(body_of(request(inputs))) and target != "DELETED"):
+            self.add(LOST, f"{where}, and the state's {recorded or 'missing execution'} did {_text(write) if write else 'nothing'}")
+        if last.target != target:
+            self.add(LOST, f"{where}, and {last.id} moved it to {last.target} at last")
         shown = {"AVAILABLE": "available", "DEPRECATED": "deprecated", "DISABLED": "disabled", "DELETED": "gone"}
         for impact in last.impacts:
             if impact.status == "SUCCESS" and hasattr(impact.resource, "id") and "amis" in last.includes:
@@ -331,11 +343,6 @@ def _evidence_was_lost(before: Write, write: Write) -> bool:
         return False
     inputs = write.call.news
     return any(inputs.get(name) for name in ("exclusion_rules", "client_token")) or "update_at" in inputs
-
-
-def unfinished(statuses: Iterable[str]) -> bool:
-    """Return whether one of these executions goes on."""
-    return any(status in EXECUTION_UNFINISHED for status in statuses)
 
 
 def _text(write: Write) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import pulumi_imagebuilder.handlers
+import pulumi_imagebuilder.handlers.cleanup
 from botocore.exceptions import ClientError, ConnectionClosedError
 from imagebuilder_emulator.inprocess import InProcessError
 from pulumi_imagebuilder.aws import Configuration, Service
@@ -68,7 +68,7 @@ class Simulator:
         invariants = Invariants(world)
         loop = world.loop
         # When a clean-up is declared is part of its token.
-        pulumi_imagebuilder.handlers.time = _Time(world)  # type: ignore[assignment]
+        pulumi_imagebuilder.handlers.cleanup.time = _Time(world)  # type: ignore[assignment]
         unhandled: list[str] = []
         loop.set_exception_handler(lambda _, context: unhandled.append(str(context.get("exception") or context)))
         play = _Play(history, world, invariants, report)
@@ -105,6 +105,8 @@ class _Play:
         self.numbers = itertools.count(1)
         self.runs = itertools.count(1)
         self._stacks: dict[str, Stack] = {}
+        self.limbo = asyncio.Event()
+        """What the calls of a dead process wait for; it never comes."""
 
     def stack(self, name: str) -> Stack:
         return self._stacks.setdefault(name, Stack(name, native=self.history.native))
@@ -148,7 +150,8 @@ class _Play:
             return
         program = tuple(replace(each, time_limit=None) for each in steps[-1].program)
         others = any(self.world.touched_by_others(arn, "dev") for arn in self.history.images)
-        seen = others or any("update_at" in each.inputs or not each.inputs.get("wait", True) for each in program)
+        half = any(self.world.is_half_undone(arn, "dev") for arn in self.history.images)
+        seen = others or half or any("update_at" in each.inputs or not each.inputs.get("wait", True) for each in program)
         final = Step(steps[-1].seed, "refresh-up" if seen else "up", program)
         applied = await self.run_step(final)
         if self.invariants.broken:
@@ -157,6 +160,12 @@ class _Play:
             if not all(self._is_expected(error, program) for error in applied.run.errors):
                 self.invariants.add(LOST, f"an undisturbed up fails: {applied.run.errors[0]}")
             return
+        if seen:
+            # What is not waited for ends, and a refresh notices it.
+            await self._quieten()
+            await self.run_step(replace(final, command="refresh-up"))
+            await self._quieten()
+            await self.run_step(replace(final, command="refresh"))
         self.invariants.check_agreement(self.stack("dev"), program, alone=not others)
         calls = self.report.figures["calls"]
         again = await self.run_step(replace(final, command="up"))
@@ -436,7 +445,7 @@ class DisturbedService(Service):
         if kill and kill.call == number and kill.phase == phase:
             self._running.kill(kill.how)
         if self._running.dead:
-            await asyncio.Event().wait()
+            await self._running.play.limbo.wait()
 
     async def _perform(
         self, service: str, region: str, operation: str, parameters: Mapping[str, Any], faults: set[str], number: int
