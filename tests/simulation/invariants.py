@@ -304,6 +304,8 @@ class Invariants:
         if pending and state != "DEPRECATED":
             unfinished = [each for each in executions if each.unfinished]
             image = world.image(arn)
+            if not alone:
+                return
             if image is None or image.deprecation_time != at:
                 self.add(LOST, f"{where} at {at}, and it is scheduled for {image and image.deprecation_time}")
             elif "execution_role" in inputs and len(unfinished) != 1:
