@@ -200,13 +200,23 @@ def run(
     return output
 
 
-def fingerprint(paths: Iterable[Path]) -> str:
-    """Return a digest of files, by name and content."""
-    digest = hashlib.sha256(sys.version.encode())
+def fingerprint(paths: Iterable[Path], settings: object) -> str:
+    """Return a digest of files, by name and content, and of settings by their `repr`."""
+    digest = hashlib.sha256(repr(settings).encode())
     for path in sorted(paths):
         digest.update(f"{path.relative_to(ROOT)}\0".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def environment_fingerprint() -> str:
+    """Return what .venv/ is made from: the Python, and what both packages declare."""
+    return fingerprint(DECLARATIONS, sys.version)
+
+
+def engine_fingerprint() -> str:
+    """Return what .engine/ is made from: the programs, and the versions of their Go modules."""
+    return fingerprint(MODULES.glob("*/go.*"), TARGETS)
 
 
 def is_current(stamp: Path, wanted: str) -> bool:
@@ -220,7 +230,7 @@ def prepare_environment(progress: Progress) -> None:
     Raises:
         SetupError: the environment cannot be made, or pip fails.
     """
-    stamp, wanted = ENVIRONMENT / ".stamp", fingerprint(DECLARATIONS)
+    stamp, wanted = ENVIRONMENT / ".stamp", environment_fingerprint()
     # A link leads to the environment of another clone, which is not to be changed from here.
     if ENVIRONMENT.is_symlink() or is_current(stamp, wanted):
         return
@@ -254,8 +264,7 @@ def prepare_engine(progress: Progress) -> None:
     """
     if shutil.which("pulumi") or ENGINE.parent.is_symlink():
         return
-    stamp = ENGINE.parent / ".stamp"
-    wanted = fingerprint([Path(__file__), *MODULES.glob("*/go.*")])
+    stamp, wanted = ENGINE.parent / ".stamp", engine_fingerprint()
     if is_current(stamp, wanted):
         return
     if not shutil.which("go"):

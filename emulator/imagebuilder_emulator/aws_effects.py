@@ -1,4 +1,4 @@
-"""What executions do to EC2 and ECR."""
+"""Effects of executions on EC2 and ECR."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ResourceFailure(Exception):
 
 
 def exclusion_reason(ami: Ami, rules: dict[str, Any], now: datetime) -> str | None:
-    """Why an AMI is left out by the exclusion rules; None when it takes part."""
+    """Return why an AMI is left out by the exclusion rules; None when it takes part."""
     found = find_ami(ami)
     if found is None:
         return None

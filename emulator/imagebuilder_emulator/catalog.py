@@ -42,11 +42,11 @@ class Catalog(MutableMapping[str, Image]):
         return len(self._images)
 
     def in_region(self, region: str) -> Sequence[Image]:
-        """The images of a region, by name, version and build."""
+        """Return the images of a region, by name, version and build."""
         return self._regions.get(region, ())
 
     def builds(self, version_arn: str) -> Sequence[Image]:
-        """The builds of a version, oldest first; ``x`` in place of a number stands for any, as in ``1.x.x``."""
+        """Return the builds of a version, oldest first; ``x`` in place of a number means any, as in ``1.x.x``."""
         stem, _, version = version_arn.rpartition("/")
         numbers = parse_version(version)
         known = self._names.get(stem)

@@ -18,7 +18,8 @@ from .variants import parse_variants
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or Ctrl-C; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="imagebuilder-emulator", description="EC2 Image Builder on this machine, with EC2, ECR, IAM, STS and S3."
+        prog="imagebuilder-emulator",
+        description="EC2 Image Builder on this machine, with EC2, ECR, IAM, STS, S3, Systems Manager and Auto Scaling.",
     )
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0, the default, takes a free one")
     parser.add_argument("--seed", type=Path, metavar="FILE", help="roles and images to begin with, YAML or JSON")

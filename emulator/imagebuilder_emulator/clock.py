@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
@@ -26,7 +26,7 @@ def parse_duration(text: str) -> timedelta:
 
 
 def _real_time() -> datetime:
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)
 
 
 class Clock:
@@ -49,7 +49,7 @@ class Clock:
             return self._offset
 
     def now(self) -> datetime:
-        """The emulator's present, in UTC."""
+        """Return the emulator's present, in UTC."""
         return self._present(self.offset)
 
     def advance(self, by: timedelta) -> datetime:

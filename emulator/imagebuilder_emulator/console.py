@@ -32,7 +32,7 @@ _REQUESTS = 14
 
 @functools.lru_cache(maxsize=1)
 def page() -> tuple[str, Mapping[str, str]]:
-    """The page, and the headers it is served with: it runs its own script alone, and loads nothing from elsewhere."""
+    """Return the page and its headers: it runs its own script alone, and loads nothing from elsewhere."""
     text = resources.files(__package__).joinpath("console.html").read_text(encoding="utf-8")
     allowed = {kind: _digest(text, kind) for kind in ("script", "style")}
     policy = (
@@ -54,7 +54,7 @@ def _digest(text: str, tag: str) -> str:
 
 
 def overview(environment: Environment, *, search: str = "", state: str = "", region: str = "", start: int = 0) -> Any:
-    """What the page shows, as of now.
+    """Return what the page shows, as of now.
 
     Args:
         environment: what is looked at.
@@ -108,7 +108,7 @@ def _matches(image: Image, search: str, state: str, region: str) -> bool:
 
 
 def _worth_showing(executions: Any) -> Iterator[Execution]:
-    """Those under way and then those that ended, the newest first of each."""
+    """Return those under way and then those that ended, the newest first of each."""
     under_way = (each for each in reversed(executions) if each.unfinished)
     ended = (each for each in reversed(executions) if not each.unfinished)
     return itertools.islice(itertools.chain(under_way, ended), _EXECUTIONS)

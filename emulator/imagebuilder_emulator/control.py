@@ -1,4 +1,4 @@
-"""What a test or a person steers the emulator by: ``/_emulator/…``, JSON over HTTP.
+"""The control side of the emulator for tests and people: ``/_emulator/…``, JSON over HTTP.
 
 | path                             | methods |
 | --- | --- |

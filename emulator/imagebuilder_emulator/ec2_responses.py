@@ -6,7 +6,7 @@ import base64
 import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from datetime import timezone
+from datetime import UTC
 from typing import Any, TypeVar
 
 from moto.core.request import Request
@@ -138,7 +138,7 @@ class Ec2Response(EC2Response):
         self.error_on_dryrun()
         image_id, at = self._required("ImageId"), self._required("DeprecateAt")
         # moto reads a time without its offset, which is UTC.
-        self.ec2_backend.enable_image_deprecation(image_id, at.replace(tzinfo=timezone.utc))
+        self.ec2_backend.enable_image_deprecation(image_id, at.replace(tzinfo=UTC))
         return ActionResult({"Return": True})
 
     def disable_image_deprecation(self) -> ActionResult:

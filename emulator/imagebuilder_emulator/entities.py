@@ -14,7 +14,7 @@ MAX_VERSION_NUMBER = 1_073_741_823
 
 
 def parse_version(version: str) -> list[int] | None:
-    """The numbers of a semantic version; ``x`` and what comes after it are left out: ``1.x.x`` is ``[1]``.
+    """Return the numbers of a semantic version; ``x`` and what comes after it are left out: ``1.x.x`` is ``[1]``.
 
     Returns:
         None where a number follows an ``x``, or is larger than the service allows.
@@ -173,11 +173,11 @@ class Execution:
 
     @property
     def unfinished(self) -> bool:
-        """Whether it goes on."""
+        """Whether it has not ended yet."""
         return self.status in UNFINISHED_STATUSES
 
     def due(self) -> datetime | None:
-        """When its next step is due; None when it has ended."""
+        """Return when its next step is due; None when it has ended."""
         if self.status == "CANCELLING":
             return self.cancelled_at
         if self.status == "PENDING":

@@ -1,4 +1,4 @@
-"""How executions run in time: step by step, each at the instant it is due, carried out when somebody looks."""
+"""The steps of executions: each is due at an instant and carried out at the next request after it."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from .shapes import service_model
 
 SERVICES = ("imagebuilder", "ec2", "autoscaling", "ssm", "ecr", "iam", "s3", "sts")
 S3_OPERATIONS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE"})
-"""S3 is told apart by HTTP method alone: its operations differ in path, query and headers."""
+"""S3's operations are named by HTTP method alone: they differ in path, query and headers."""
 
 THROTTLED, BROKEN, AWAY = "CallRateLimitExceededException", "ServiceException", "ServiceUnavailableException"
 _ERRORS = {"throttle": THROTTLED, "500": BROKEN, "503": AWAY}
@@ -54,8 +54,8 @@ class Fault:
         seconds: how long a delay or a stall lasts.
         where: patterns by ``region``, and for executions by ``resource`` and ``image`` too.
         reason: why a resource fails.
-        calls, hits: how many calls it has looked at, and how many it has struck.
-        lifted: set once the fault is removed; what waits for it goes on.
+        calls, hits: how many calls it has counted, and how many of them it disturbed.
+        lifted: set once the fault is removed, so that requests that it delays continue.
     """
 
     text: str
@@ -74,14 +74,14 @@ class Fault:
     lifted: threading.Event = field(default_factory=threading.Event)
 
     def count_and_match(self) -> bool:
-        """Count a call; whether the fault strikes it. Not thread-safe: `Faults` holds its lock."""
+        """Count a call and return whether the fault disturbs it. Not thread-safe: `Faults` holds its lock."""
         self.calls += 1
-        struck = self.selects(self.calls)
-        self.hits += struck
-        return struck
+        matches = self.selects(self.calls)
+        self.hits += matches
+        return matches
 
     def matches_names(self, **names: str) -> bool:
-        """Whether all that ``where`` asks for is met by these names."""
+        """Return whether all that ``where`` asks for is met by these names."""
         return all(fnmatchcase(names.get(key, ""), pattern) for key, pattern in self.where.items())
 
 
@@ -197,7 +197,7 @@ def _refuse_unknown(kind: str, options: dict[str, str]) -> None:
 
 @functools.cache
 def operation_names(service: str) -> frozenset[str]:
-    """The operations of a service, from its model; for S3 `S3_OPERATIONS`."""
+    """Return the operations of a service, from its model; for S3 `S3_OPERATIONS`."""
     if service == "s3":
         return S3_OPERATIONS
     return frozenset(wire_errors.service_model(service).operation_names)
@@ -271,7 +271,7 @@ class Faults:
         return numbers
 
     def remove(self, number: int) -> bool:
-        """Lift one fault; whether there was such a one."""
+        """Lift one fault; return whether it was set."""
         with self._lock:
             fault = self._faults.pop(number, None)
         if fault is not None:
@@ -283,19 +283,19 @@ class Faults:
         self.replace()
 
     def all(self) -> dict[int, Fault]:
-        """The faults by number, in the order they were set."""
+        """Return the faults by number, in the order they were set."""
         with self._lock:
             return dict(self._faults)
 
     def as_json(self) -> list[dict[str, Any]]:
-        """The faults with their numbers, how many calls they have looked at, and how many they have struck."""
+        """Return the faults with their numbers, how many calls they have counted, and how many of them disturbed."""
         return [
             {"number": number, "fault": fault.text, "calls": fault.calls, "hits": fault.hits}
             for number, fault in self.all().items()
         ]
 
     def match(self, service: str, operation: str, region: str = "", *, last_page: bool = False) -> list[Fault]:
-        """Count a request; the faults that strike it, in the order they were set.
+        """Count a request and return the faults that disturb it, in the order they were set.
 
         Args:
             service: as in the signature.
@@ -315,7 +315,7 @@ class Faults:
             ]
 
     def resource_failure(self, resource: str, *, image: str = "", region: str = "") -> str | None:
-        """Why this resource fails in its execution, if a fault wants it to.
+        """Return why this resource fails in its execution, if a fault wants it to.
 
         Args:
             resource: an AMI id or a container image's URI.
@@ -333,5 +333,5 @@ class Faults:
         return None
 
     def hangs(self, image_arn: str) -> bool:
-        """Whether executions of an image make no progress."""
+        """Return whether executions of an image make no progress."""
         return any(fault.kind == "hang" and fault.matches_names(image=image_arn) for fault in self.all().values())

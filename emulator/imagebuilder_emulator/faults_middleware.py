@@ -1,4 +1,4 @@
-"""What every AWS request passes on its way to the service: the request log, and the faults that are set."""
+"""WSGI middleware that logs every AWS request and disturbs it as the faults say."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ENDINGS = {"error", "plain-text", "drop-request", "stall"}
 
 
 class ConnectionDropped(ConnectionAbortedError):
-    """The client gets no answer: werkzeug ends a request quietly on this and its like."""
+    """The client gets no answer; werkzeug ends a request without a traceback on errors of this kind."""
 
 
 class FaultMiddleware:
@@ -55,7 +55,7 @@ class FaultMiddleware:
         self._app, self._faults, self._log, self._clock = app, faults, log, clock
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Note the request, let it pass or disturb it, and note how it ended.
+        """Log the request, pass it on or disturb it, and log how it ended.
 
         Raises:
             ConnectionDropped: a fault wants the client to get no answer.

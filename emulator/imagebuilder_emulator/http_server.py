@@ -49,7 +49,7 @@ class _Handler(MotoRequestHandler):
             self.close_connection = True
             return
         except Exception:
-            # A mistake in the emulator itself: whoever runs it can read what happened, and the client is not kept.
+            # A mistake in the emulator itself: its output says what happened, and the client gets an answer.
             traceback.print_exc(file=sys.stderr)
             self.close_connection = True
             begun[:], written[:] = [("500 Internal Server Error", [])], [b"The emulator failed; its output says how\n"]
@@ -93,12 +93,12 @@ class _Handler(MotoRequestHandler):
             super().finish()
 
     def date_time_string(self, timestamp: float | None = None) -> str:
-        """The ``Date`` of an answer: clients take the service's time from it, and a test may have moved that."""
+        """Return the ``Date`` of an answer: clients take the service's time from it, and a test may have moved that."""
         now: Callable[[], datetime] = self.server.now  # type: ignore[attr-defined]
         return super().date_time_string(now().timestamp() if timestamp is None else timestamp)
 
     def log_request(self, *_: Any) -> None:
-        """Say nothing: the request log is where requests are told."""
+        """Print nothing: requests are in the request log."""
 
 
 class Server:

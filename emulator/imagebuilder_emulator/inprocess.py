@@ -63,7 +63,7 @@ class InProcessError(ClientError):  # type: ignore[misc]
 class InProcessService:
     """Calls operations by name, with boto3's parameters and answers.
 
-    Faults that are set strike here as they do over HTTP, and the request log notes every call.
+    Faults disturb calls as they do over HTTP, and the request log notes every call.
 
     Args:
         environment: the services with their clock, variants and faults.
@@ -84,7 +84,7 @@ class InProcessService:
 
         Args:
             service: boto3's name of the service, such as ``imagebuilder`` or ``ec2``.
-            region: the region that is asked.
+            region: region of the client.
             operation: boto3's name of the method, such as ``get_image``; for Image Builder also ``GetImage``.
             parameters: the method's arguments.
 
@@ -202,7 +202,7 @@ class InProcessService:
                 region_name=region,
                 aws_access_key_id="emulator",
                 aws_secret_access_key="emulator",  # noqa: S106 - any secret will do
-                # Whoever simulates decides about retries.
+                # Retries are the caller's: a simulation counts every attempt.
                 config=botocore.config.Config(retries={"total_max_attempts": 1}),
             )
             # botocore takes what a handler of this event returns for the answer, and sends nothing.
@@ -235,7 +235,7 @@ class InProcessService:
 
 
 class _Headers(dict[str, str]):
-    """Headers that are found whatever their case."""
+    """Headers with names in any case."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         super().__init__({name.lower(): value for name, value in headers.items()})

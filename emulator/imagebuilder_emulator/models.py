@@ -1,4 +1,4 @@
-"""EC2 Image Builder's state, and what its operations do to it."""
+"""EC2 Image Builder's backend: its state, and the operations that change it."""
 
 from __future__ import annotations
 
@@ -304,7 +304,7 @@ class ImageBuilderBackend:
         return found
 
     def _existing_image(self, arn: str, region: str) -> Image:
-        """Return an image as it is: a write is refused by what is there, whatever reads show."""
+        """Return an image as it is: writes do not lag, whatever reads show."""
         image = self.images.get(arn)
         if image is None and self.variants["deleted-image"] == "state":
             image = self.store.deleted.get(arn)

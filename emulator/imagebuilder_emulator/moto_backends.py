@@ -9,7 +9,7 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 # moto's own AMIs are of no use here, and cost seconds.
@@ -49,7 +49,7 @@ class DistributedAmi(MotoAmi):
     unprotected_at: datetime | None = None
 
     def get_tags(self) -> list[dict[str, str]]:
-        """The tags, looked up: moto's own way goes through the tags of all resources for each."""
+        """Return the tags by a lookup: moto's own way goes through the tags of all resources for each."""
         tags = self.ec2_backend.tags.get(self.id, {})
         return [
             {"resource_id": self.id, "key": key, "value": value, "resource_type": "image"}
@@ -112,7 +112,7 @@ def register_ami(
 
 
 def region_exists(name: str, account: str) -> bool:
-    """Whether EC2 has a region of this name."""
+    """Return whether EC2 has a region of this name."""
     return name in ec2_backends[account].regions
 
 
@@ -133,18 +133,18 @@ def push_container(container: Container) -> None:
 
 
 def find_ami(ami: Ami) -> Any:
-    """An AMI as moto's EC2 has it; None for one that is gone."""
+    """Return an AMI as moto's EC2 has it; None for one that is gone."""
     return ec2_backends[ami.account][ami.region].amis.get(ami.id)
 
 
 def ami_snapshots(ami: Ami) -> list[str]:
-    """The ids of an AMI's snapshots; none for an AMI that is gone."""
+    """Return the ids of an AMI's snapshots; none for an AMI that is gone."""
     found = find_ami(ami)
     return [mapping["Ebs"]["SnapshotId"] for mapping in found.block_device_mappings] if found else []
 
 
 def ami_tags(found: Any) -> dict[str, str]:
-    """The tags of an AMI as `find` gives it."""
+    """Return the tags of an AMI as `find_ami` gives it."""
     return {tag["key"]: tag["value"] for tag in found.get_tags()}
 
 
@@ -155,7 +155,7 @@ class SnapshotIndex:
         self._regions: dict[tuple[str, str], defaultdict[str, list[str]]] = {}
 
     def of(self, ami: Ami) -> list[str]:
-        """The ids of an AMI's snapshots."""
+        """Return the ids of an AMI's snapshots."""
         place = (ami.account, ami.region)
         if place not in self._regions:
             found = self._regions[place] = defaultdict(list)
@@ -166,7 +166,7 @@ class SnapshotIndex:
 
 
 def container_exists(container: Container) -> bool:
-    """Whether a container image is still in its repository."""
+    """Return whether a container image is still in its repository."""
     repositories = ecr_backends[container.account][container.region].repositories
     found = repositories.get(container.repository)
     return found is not None and any(container.tag in image.image_tags for image in found.images)
@@ -287,11 +287,11 @@ def date_new_roles(now: datetime) -> None:
 def role_created(role: Any) -> datetime:
     """Return the ``CreateDate`` of a role as `find_role` gives it."""
     created: datetime = role.create_date
-    return created if created.tzinfo else created.replace(tzinfo=timezone.utc)
+    return created if created.tzinfo else created.replace(tzinfo=UTC)
 
 
 def _set_role_created(role: Any, created: datetime) -> None:
-    role.create_date = created.astimezone(timezone.utc).replace(tzinfo=None)
+    role.create_date = created.astimezone(UTC).replace(tzinfo=None)
     role.dated_by_emulator = True
 
 
@@ -334,7 +334,7 @@ def _backend(service: Any, region: str, account: str) -> Any:
 
 def format_time(at: datetime) -> str:
     """Return a time as EC2 writes it, with milliseconds."""
-    return at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def parse_time(text: str) -> datetime:

@@ -1,4 +1,4 @@
-"""What clients asked, and what they were answered."""
+"""The log of requests and how they were answered."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Request:
         client: address and port.
         region: the region that it was signed for; empty for an unsigned request.
         status, error, request_id: what the service answered; None as long as it has not.
-        seconds: how long it took; None as long as it goes on.
+        seconds: how long it took; None until it is answered.
         answered: whether the client was sent an answer.
-        faults: the faults that struck it.
+        faults: the faults that disturbed it.
     """
 
     number: int
@@ -60,7 +60,7 @@ class Request:
         return {**dict(parse_qsl(self.query, keep_blank_values=True)), **body}
 
     def as_json(self) -> dict[str, Any]:
-        """The request as ``/_emulator/requests`` shows it."""
+        """Return the request as ``/_emulator/requests`` shows it."""
         return {
             "number": self.number,
             "time": self.time.isoformat(timespec="milliseconds"),
@@ -94,7 +94,7 @@ class RequestLog:
     def begin(
         self, time: datetime, service: str, operation: str, query: str, body: bytes, client: str, region: str = ""
     ) -> Request:
-        """Note a request on its arrival; whoever answers it fills in the rest."""
+        """Log a request on its arrival; the caller fills in how it was answered."""
         with self._lock:
             request = Request(next(self._numbers), time, service, operation, query, body, client, region)
             self._requests.append(request)
@@ -102,7 +102,7 @@ class RequestLog:
         return request
 
     def all(self, operation: str | None = None, *, after: int = 0) -> list[Request]:
-        """The requests that are kept, oldest first.
+        """Return the requests that are kept, oldest first.
 
         Args:
             operation: only of this operation, such as ``GetImage`` or ``ec2:DescribeImages``; all by default.
@@ -119,12 +119,12 @@ class RequestLog:
         ]
 
     def newest(self, count: int) -> list[Request]:
-        """The last requests, newest first."""
+        """Return the last requests, newest first."""
         with self._lock:
             return list(itertools.islice(reversed(self._requests), count))
 
     def counts(self) -> dict[str, int]:
-        """How many requests there were by ``service:operation``, those no longer kept too."""
+        """Return how many requests there were by ``service:operation``, those no longer kept too."""
         with self._lock:
             return dict(sorted(self._counts.items()))
 

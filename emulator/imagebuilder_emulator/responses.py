@@ -1,4 +1,4 @@
-"""Answers in the service's own form: what the models know, shaped by the service model's output shapes."""
+"""Answers in the service's own form, shaped by the service model's output shapes."""
 
 from __future__ import annotations
 

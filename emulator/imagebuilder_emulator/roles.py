@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import unquote
@@ -15,7 +15,7 @@ CROSS_ACCOUNT_ROLE = "Ec2ImageBuilderCrossAccountLifecycleAccess"
 """The one name of the role that the service assumes in other accounts than the image's."""
 PROPAGATION_TIME = timedelta(seconds=3)
 """How long a start is refused for a role that was just made, under the variant ``missing-role``."""
-_LONG_AGO = datetime(2020, 1, 1, tzinfo=timezone.utc)
+_LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 _SERVICE = "imagebuilder.amazonaws.com"
 _ASSUME = {"sts:assumerole", "sts:*", "*"}
 _TRUST = {

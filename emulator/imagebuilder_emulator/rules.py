@@ -76,10 +76,10 @@ def recipe(request: Mapping[str, Any]) -> str:
 
 
 def included(request: Mapping[str, Any]) -> frozenset[str]:
-    """The kinds of underlying resources that a request includes."""
+    """Return the kinds of underlying resources that a request includes."""
     return frozenset(kind for kind, wanted in request.get("includeResources", {}).items() if wanted)
 
 
 def is_asynchronous(request: Mapping[str, Any], now: datetime) -> bool:
-    """Whether the change is carried out by an execution."""
+    """Return whether the change is carried out by an execution."""
     return bool(included(request)) or ("updateAt" in request and request["updateAt"] - now >= SCHEDULED_FAR_AHEAD)

@@ -1,4 +1,4 @@
-"""Which calls a fault strikes: all of them, some by number, a share, or those beyond a rate."""
+"""Selection of the calls that a fault disturbs: all, some by number, a share, or those beyond a rate."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 
 Selection = Callable[[int], bool]
-"""Whether the call with this number, counted from 1, is struck. To be asked once for each call, in order."""
+"""Returns whether the call with this number, counted from 1, is disturbed. Call it once for each call, in order."""
 
 OPTIONS = frozenset({"first", "nth", "share", "seed", "rate", "burst"})
 _GOES_WITH = {"seed": "share", "burst": "rate"}
@@ -52,7 +52,7 @@ def _share(share: float, seed: int) -> Selection:
 
 
 def _beyond(rate: float, burst: int, monotonic: Callable[[], float]) -> Selection:
-    """A token bucket: ``burst`` calls at once pass, and ``rate`` more each second."""
+    """Return a token bucket: ``burst`` calls at once pass, and ``rate`` more each second."""
     tokens, last = float(burst), monotonic()
 
     def select(call: int) -> bool:

@@ -1,4 +1,4 @@
-"""One port for Image Builder, EC2 and moto's other services, told apart by the service in the signature."""
+"""One port for Image Builder, EC2 and moto's other services, chosen by the service in the signature."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HOSTS = {"127.0.0.1", "localhost", "[::1]"}
 
 
 class LocalOnlyRouter:
-    """Tells AWS requests from those to the control side, and turns away what does not come from this machine.
+    """Routes requests to AWS or to the control side, and refuses those that do not come from this machine.
 
     Args:
         services: AWS.
@@ -32,7 +32,7 @@ class LocalOnlyRouter:
         self._services, self._control = services, control
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Let a request in."""
+        """Route a request, or refuse it with 403."""
         # A page of another site that has its name point here (DNS rebinding), or that sends requests, gets nothing.
         origin = environ.get("HTTP_ORIGIN")
         if not _is_local(environ.get("HTTP_HOST", "")) or (origin and not _is_local(origin.partition("://")[2])):
@@ -61,7 +61,7 @@ class Application:
         self._moto = create_application()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request of any service, after whatever was due by now has been carried out."""
+        """Carry out what is due by now, then answer a request of any service."""
         with self._environment.lock:
             self._environment.backend.advance()
             signed = service_of(environ.get("HTTP_AUTHORIZATION", ""))

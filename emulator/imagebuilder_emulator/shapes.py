@@ -6,7 +6,7 @@ import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -17,13 +17,13 @@ from .exceptions import InvalidParameterException, InvalidRequestException
 
 @functools.lru_cache(maxsize=1)
 def service_model() -> Any:
-    """The model of EC2 Image Builder."""
+    """Return the model of EC2 Image Builder."""
     return botocore.session.get_session().get_service_model("imagebuilder")
 
 
 @functools.lru_cache(maxsize=1)
 def operations() -> Mapping[tuple[str, str], Any]:
-    """All operations of the model by HTTP method and path."""
+    """Return all operations of the model by HTTP method and path."""
     models = (service_model().operation_model(name) for name in service_model().operation_names)
     return {(model.http["method"], model.http["requestUri"].partition("?")[0]): model for model in models}
 
@@ -83,7 +83,7 @@ def _checked(operation: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
 def _to_wire(value: Any) -> Any:
     """Return a value with its datetimes as epoch seconds, as botocore sends them."""
     if isinstance(value, datetime):
-        return (value if value.tzinfo else value.replace(tzinfo=timezone.utc)).timestamp()
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
     if isinstance(value, Mapping):
         return {name: _to_wire(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -97,9 +97,9 @@ def _refusal(operation: Any) -> type[InvalidRequestException | InvalidParameterE
 
 
 def _read(shape: Any, value: Any) -> Any:
-    """A checked value with its timestamps as datetimes."""
+    """Return a checked value with its timestamps as datetimes."""
     if shape.type_name == "timestamp":
-        return datetime.fromtimestamp(value, timezone.utc)
+        return datetime.fromtimestamp(value, UTC)
     if shape.type_name == "structure":
         return {name: _read(shape.members[name], item) for name, item in value.items()}
     if shape.type_name == "list":

@@ -101,7 +101,7 @@ _converter = make_converter(forbid_extra_keys=True, detailed_validation=False)
 
 
 def save(backend: ImageBuilderBackend) -> dict[str, Any]:
-    """The state as a JSON document."""
+    """Return the state as a JSON document."""
     accounts = {image.account for image in backend.images.values()} | moto_backends.iam_accounts()
     state = State(
         format=FORMAT,
@@ -170,7 +170,7 @@ def load(document: Mapping[str, Any], backend: ImageBuilderBackend) -> None:
 
 
 def _amis(backend: ImageBuilderBackend) -> set[Ami]:
-    """All AMIs that an image or an execution knows."""
+    """Return all AMIs that an image or an execution knows."""
     under = {ami for image in backend.images.values() for ami in image.amis}
     return under | {each for each in _touched(backend) if isinstance(each, Ami)}
 
@@ -186,7 +186,7 @@ def _touched(backend: ImageBuilderBackend) -> Iterator[Ami | Container]:
 
 
 def _saved_ami(ami: Ami) -> Iterator[SavedAmi]:
-    """The AMI, if EC2 still has it."""
+    """Return the AMI, if EC2 still has it."""
     found = moto_backends.find_ami(ami)
     if isinstance(found, moto_backends.DistributedAmi):
         yield SavedAmi(

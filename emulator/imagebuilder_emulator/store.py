@@ -1,4 +1,4 @@
-"""What there is: images, deleted images and executions, and how they look to a client that reads them."""
+"""The images and executions there are, and how they look to a client that reads them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where requests go: the service's operations by method and path, as the service model has them."""
+"""Routing of requests to the operations of the service model, by method and path."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SERVICE = "imagebuilder"
 
 
 def route(method: str, path: str) -> tuple[Any, dict[str, str]]:
-    """The operation of a request, and the parameters in its path; None where the model has no such operation."""
+    """Return the operation of a request, and the parameters in its path; None where the model has no such operation."""
     exact = operations().get((method, path))
     if exact is not None:
         return exact, {}
@@ -26,7 +26,7 @@ def route(method: str, path: str) -> tuple[Any, dict[str, str]]:
 
 
 def service_of(authorization: str) -> tuple[str, str] | None:
-    """The service and the region of a signature's credential scope; None for an unsigned request."""
+    """Return the service and the region of a signature's credential scope; None for an unsigned request."""
     _, found, rest = authorization.partition("Credential=")
     scope = rest.split(",")[0].strip().split("/")
     return (scope[3], scope[2]) if found and len(scope) == 5 else None

@@ -18,7 +18,7 @@ class Answer:
     body: bytes
 
     def header(self, name: str) -> str | None:
-        """A header's value."""
+        """Return a header's value."""
         return next((value for key, value in self.headers if key.lower() == name), None)
 
 

@@ -20,10 +20,13 @@ class Engine:
 
     Args:
         address: ``host:port``, the first argument of a provider's process; None where there is none.
+
+    Attributes:
+        address: as given.
     """
 
     def __init__(self, address: str | None) -> None:
-        self._address = address
+        self.address = address
         self._stub = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address)) if address else None
 
     async def show(self, urn: str, text: str) -> None:
@@ -53,12 +56,12 @@ class Engine:
 
         Ending anywhere is safe: the next run finds what was started at the service.
         """
-        if self._address:
+        if self.address:
             threading.Thread(target=self._watch, name="engine-watch", daemon=True).start()
 
     def _watch(self) -> None:
-        assert self._address is not None
-        name, _, port = self._address.rpartition(":")
+        assert self.address is not None
+        name, _, port = self.address.rpartition(":")
         while True:
             time.sleep(_WATCH_INTERVAL)
             try:

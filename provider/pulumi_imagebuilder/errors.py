@@ -88,6 +88,10 @@ class TimedOut(TemporaryError):
     """The time limit of ``custom_timeouts`` has passed."""
 
 
+class Cancelled(TemporaryError):
+    """The run was cancelled; what was started at the service continues."""
+
+
 class ServiceError(PermanentError):
     """The service answered with a client error, which a retry does not change (HTTP 400, 403, 404).
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from .aws import Service
+from .claims import Claims
 from .engine import Engine
 from .errors import (
+    Cancelled,
     CredentialsError,
     ExecutionFailed,
     FleetFailed,
@@ -36,9 +39,6 @@ _SAME_COMMAND = {"delete", "read"}
 _TICK = 1.0
 """The least seconds between two lines of progress."""
 
-_QUIET, _MAX_QUIET_WAIT = 0.5, 5.0
-"""Seconds without a new declaration after which the program is taken to have none on its way, and the most to wait."""
-
 
 @dataclass(frozen=True)
 class Call:
@@ -48,45 +48,18 @@ class Call:
         operation: ``create``, ``update``, ``read``, ``delete``, ``check`` or ``diff``.
         urn: the resource's URN; empty where it is not known.
         time_limit: seconds, from ``custom_timeouts``. Default: 60 minutes.
+        dry_run: whether the program runs in a preview.
     """
 
     operation: str
     urn: str = ""
     time_limit: float | None = None
+    dry_run: bool = False
 
     @property
     def name(self) -> str:
         """The resource's name in the program."""
         return self.urn.rpartition("::")[2]
-
-
-class Claims:
-    """The images that the program declares in this run, by any resource: what it declares is never undone."""
-
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        self._now = now
-        self._images: set[str] = set()
-        self._urns: set[str] = set()
-        self._last = 0.0
-        self._lock = threading.Lock()
-
-    def declare(self, urn: str, arns: Iterable[str]) -> None:
-        """Take in what a resource declares: the engine has every resource of a program checked, before all else."""
-        with self._lock:
-            self._urns.add(urn)
-            self._images.update(arns)
-            self._last = self._now()
-
-    async def unclaimed(self, urn: str, arns: Iterable[str]) -> list[str]:
-        """Return those of a resource's images that no resource of the program declares.
-
-        A resource that is replaced may be deleted while the program is still running: then what other resources
-        declare may be on its way, and is waited for a moment.
-        """
-        end = self._now() + _MAX_QUIET_WAIT
-        while urn and urn in self._urns and self._now() < min(end, self._last + _QUIET):
-            await asyncio.sleep(_QUIET / 5)
-        return [arn for arn in arns if arn not in self._images]
 
 
 @dataclass(frozen=True)
@@ -109,19 +82,27 @@ class Host:
         connect: returns the service that is called.
         engine: the engine that this process serves.
         now: a monotonic clock, in seconds.
+        claims: the images that the program declares. Default: shared with the engine's other provider processes.
 
     Attributes:
-        claims: the images that the program declares.
+        claims: as given.
         engine: as given.
     """
 
     def __init__(
-        self, connect: Callable[[], Service], engine: Engine, now: Callable[[], float] = time.monotonic
+        self,
+        connect: Callable[[], Service],
+        engine: Engine,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        claims: Claims | None = None,
     ) -> None:
         self._connect = connect
         self._now = now
         self.engine = engine
-        self.claims = Claims(now)
+        self.claims = claims or Claims(engine.address)
+        self._deadlines: set[asyncio.Timeout] = set()
+        self._cancelled = False
 
     @functools.cached_property
     def session(self) -> Session:
@@ -131,6 +112,15 @@ class Host:
             ConfigurationError: the configuration cannot be used.
         """
         return Session(self._connect())
+
+    def cancel(self) -> None:
+        """End all that runs, and whatever is still to come, at once; executions continue at the service.
+
+        To be called on the loop that runs it.
+        """
+        self._cancelled = True
+        for deadline in self._deadlines:
+            deadline.reschedule(0)
 
     async def run(
         self,
@@ -166,10 +156,13 @@ class Host:
         progress = whole or next(iter(results.progress.values()))
         limit = call.time_limit or DEFAULT_TIME_LIMIT
         try:
-            async with asyncio.timeout(limit):
+            async with self._deadline(limit):
                 work = run_all(self.session, tasks, results, kind=f"{verb}{to}", fleet=whole)
                 await self._show_while(work, progress, call.urn)
         except TimeoutError:
+            if self._cancelled:
+                reason, next_step = progress.describe_cancellation()
+                return Run(results, Cancelled(reason, action=progress.action, next_step=next_step))
             reason, next_step = progress.describe_time_out(limit)
             return Run(results, TimedOut(reason, action=progress.action, next_step=next_step))
         except ImageBuilderError as error:
@@ -179,6 +172,15 @@ class Host:
         if not results.failed:
             return Run(results, None)
         return Run(results, _describe_fleet(whole, results.failed) if whole else next(iter(results.failed.values())))
+
+    @contextlib.asynccontextmanager
+    async def _deadline(self, limit: float) -> AsyncIterator[None]:
+        async with asyncio.timeout(0 if self._cancelled else limit) as deadline:
+            self._deadlines.add(deadline)
+            try:
+                yield
+            finally:
+                self._deadlines.discard(deadline)
 
     async def _show_while(self, work: Coroutine[Any, Any, None], progress: Progress, urn: str) -> None:
         async def show() -> None:

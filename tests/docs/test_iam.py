@@ -26,9 +26,13 @@ def granted(found: list[dict[str, Any]]) -> set[str]:
 
 
 def called() -> set[str]:
-    """The operations in the provider's source: every text in it that boto3 knows as a method of Image Builder."""
-    operations = botocore.session.get_session().get_service_model("imagebuilder").operation_names
-    by_method = {botocore.xform_name(operation): operation for operation in operations}
+    """The actions in the provider's source: every text in it that boto3 knows as a method of a service it calls."""
+    session = botocore.session.get_session()
+    by_method = {
+        botocore.xform_name(operation): f"{service}:{operation}"
+        for service in ("ec2", "autoscaling", "imagebuilder")
+        for operation in session.get_service_model(service).operation_names
+    }
     found = set()
     for file in (ROOT / "provider").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -53,12 +57,29 @@ def test_a_policy(path: Path) -> None:
 
 
 def test_the_caller_is_granted_what_is_called() -> None:
-    """No more and no less of Image Builder than the provider's source calls, and the role passed to it alone."""
+    """No more and no less than the provider's source calls, and the role passed to it alone."""
     found = statements("caller")
-    operations = called()
-    assert granted(found) == {f"imagebuilder:{operation}" for operation in operations} | {"iam:PassRole"}
+    unbound = [each for each in found if "Condition" not in each]
+    assert granted(unbound) == called()
     (passing,) = [each for each in found if each["Action"] == "iam:PassRole"]
     assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "imagebuilder.amazonaws.com"}}
+
+
+def test_what_ec2_calls_for_the_caller_is_granted_for_that_alone() -> None:
+    """The rights that DescribeImageReferences needs, by its documentation, beside those that the caller has anyway."""
+    (bound,) = [each for each in statements("caller") if each["Sid"] == "ReadForDescribeImageReferencesAlone"]
+    assert bound["Condition"] == {"ForAnyValue:StringEquals": {"aws:CalledVia": "ec2-images.amazonaws.com"}}
+    needed = {
+        "ec2:DescribeInstances",
+        "ec2:DescribeLaunchTemplates",
+        "ec2:DescribeLaunchTemplateVersions",
+        "ssm:DescribeParameters",
+        "ssm:GetParameters",
+        "imagebuilder:ListImageRecipes",
+        "imagebuilder:ListContainerRecipes",
+        "imagebuilder:GetContainerRecipe",
+    }
+    assert granted([bound]) == needed - called()
 
 
 def test_the_execution_role_trusts_image_builder_alone() -> None:

@@ -1,4 +1,4 @@
-"""`make figures`: how long the emulator takes to start, what memory it takes, and how fast it answers.
+"""Measure how long the emulator takes to start, what memory it takes, and how fast it answers.
 
 python tests/emulator/emulator_figures.py [--images 1000]
 """

@@ -1,4 +1,4 @@
-"""`make load`: fifty clients at once for a minute, on two hundred images that they fight over.
+"""Fifty clients at once for a minute, on two hundred images that they fight over.
 
 Each starts changes, some with a token that another uses at the same moment, asks for them again, follows and cancels
 them. In the end everything that was answered must be there, once, and no two executions of an image may have

@@ -1,4 +1,4 @@
-"""`make requests`: requests made up from the service model, half of them valid, half broken at one place.
+"""Requests made up from the service model, half of them valid, half broken at one place.
 
 A broken one must be refused with the place in the message. A valid one must be accepted, unless a rule of the service
 speaks against it: `rules_against` says which, from the documentation alone. Nothing may be answered with 500.
@@ -20,7 +20,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -116,7 +116,7 @@ class World:
         self.emulator, self.variety = emulator, variety
         self._images = copy.deepcopy(list(emulator.backend.images.values()))
         self._connection = http.client.HTTPConnection("127.0.0.1", int(emulator.url.rpartition(":")[2]))
-        asked = {"state": {"status": "DEPRECATED"}, "updateAt": datetime.fromtimestamp(SOON, timezone.utc)}
+        asked = {"state": {"status": "DEPRECATED"}, "updateAt": datetime.fromtimestamp(SOON, UTC)}
         self.executions = []
         for number, arn in enumerate(itertools.islice(IMAGES, 27)):
             request = {"resourceArn": arn, "clientToken": f"before-{number}", **asked}

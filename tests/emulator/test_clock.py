@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from imagebuilder_emulator.clock import Clock, parse_duration
@@ -14,7 +14,7 @@ def test_it_moves_forward() -> None:
     clock = Clock()
     before = clock.now()
     assert clock.advance(timedelta(days=90)) - before >= timedelta(days=90)
-    assert clock.set(datetime(2100, 1, 1, tzinfo=timezone.utc)).year == 2100
+    assert clock.set(datetime(2100, 1, 1, tzinfo=UTC)).year == 2100
 
 
 def test_it_never_moves_back() -> None:
@@ -41,7 +41,7 @@ def test_the_offset_of_another_clock_can_be_taken_over() -> None:
     other.restore(clock.offset)
     assert abs(other.now() - clock.now()) < timedelta(seconds=1)
     other.restore(timedelta(0))
-    assert abs(other.now() - datetime.now(timezone.utc)) < timedelta(seconds=1)
+    assert abs(other.now() - datetime.now(UTC)) < timedelta(seconds=1)
 
 
 @pytest.mark.parametrize(

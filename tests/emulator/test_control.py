@@ -6,7 +6,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -46,7 +46,7 @@ def test_the_clock_is_read_and_moved(emulator: Emulator) -> None:
     """By a length of time, or to an instant."""
     _, before = ask(emulator, "GET", "_emulator/clock")
     assert before["offset_seconds"] == 0
-    assert abs(datetime.fromisoformat(before["now"]) - datetime.now(timezone.utc)) < timedelta(seconds=10)
+    assert abs(datetime.fromisoformat(before["now"]) - datetime.now(UTC)) < timedelta(seconds=10)
     _, after = ask(emulator, "POST", "_emulator/clock", {"advance": "90d"})
     assert after["offset_seconds"] == 90 * 86_400
     _, far = ask(emulator, "POST", "_emulator/clock", {"set": "2099-01-31T00:00:00Z"})
@@ -56,7 +56,7 @@ def test_the_clock_is_read_and_moved(emulator: Emulator) -> None:
 def test_a_scheduled_deprecation_comes_true_in_milliseconds(emulator: Emulator) -> None:
     """What a pipeline waits a quarter of a year for happens at the next request."""
     client = emulator.client("imagebuilder")
-    at = datetime.now(timezone.utc) + timedelta(days=90)
+    at = datetime.now(UTC) + timedelta(days=90)
     client.start_resource_state_update(resourceArn=WEB, state={"status": "DEPRECATED"}, updateAt=at)
     assert client.get_image(imageBuildVersionArn=WEB)["image"]["state"]["status"] == "AVAILABLE"
     emulator.clock.advance(timedelta(days=91))

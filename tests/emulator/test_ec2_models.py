@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -94,7 +94,7 @@ def test_deprecated_amis_are_hidden_from_all_but_their_owner(emulated: Emulated)
     assert ids(theirs.describe_images()) == []
     assert ids(theirs.describe_images(IncludeDeprecated=True)) == [image_id]
     (image,) = mine.describe_images(Owners=["self"])["Images"]
-    rounded = (at + timedelta(minutes=1)).replace(second=0).astimezone(timezone.utc)
+    rounded = (at + timedelta(minutes=1)).replace(second=0).astimezone(UTC)
     assert image["DeprecationTime"] == rounded.strftime("%Y-%m-%dT%H:%M:%S.000Z")
     assert mine.disable_image_deprecation(ImageId=image_id)["Return"]
     assert ids(theirs.describe_images()) == [image_id]
@@ -103,7 +103,7 @@ def test_deprecated_amis_are_hidden_from_all_but_their_owner(emulated: Emulated)
 @pytest.mark.parametrize("days", [-1, 4000])
 def test_a_deprecation_is_from_now_to_ten_years_ahead(emulated: Emulated, days: int) -> None:
     """Other times are refused."""
-    at = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(days=days)
+    at = datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
     image_id = own(emulated)
     refused = emulated.refused(
         lambda: emulated.client("ec2").enable_image_deprecation(ImageId=image_id, DeprecateAt=at)

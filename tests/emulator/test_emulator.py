@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +110,7 @@ def test_a_schedule_survives_in_a_file(tmp_path: Path) -> None:
         emulator.client("imagebuilder").start_resource_state_update(
             resourceArn=ARN.format("web"),
             state={"status": "DEPRECATED"},
-            updateAt=datetime.now(timezone.utc) + timedelta(days=30),
+            updateAt=datetime.now(UTC) + timedelta(days=30),
         )
     with Emulator(SEED, state=path) as emulator:
         emulator.clock.advance(timedelta(days=31))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -25,7 +25,7 @@ def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server(app, 0, lambda: datetime(2031, 1, 2, tzinfo=timezone.utc)) as running:
+    with Server(app, 0, lambda: datetime(2031, 1, 2, tzinfo=UTC)) as running:
         yield running
 
 
@@ -76,7 +76,7 @@ def test_a_length_that_is_none_ends_the_connection(connection: http.client.HTTPC
 
 def test_the_end_ends_connections_that_clients_keep() -> None:
     """A client that kept one must not be answered by an emulator that has ended."""
-    with Server(app, 0, lambda: datetime.now(timezone.utc)) as server:
+    with Server(app, 0, lambda: datetime.now(UTC)) as server:
         connection = http.client.HTTPConnection("127.0.0.1", int(server.url.rpartition(":")[2]), timeout=20)
         ask(connection, "GET", "/")
         kept: socket.socket = connection.sock

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from imagebuilder_emulator.environment import Environment
 from imagebuilder_emulator.inprocess import InProcessError, InProcessService
 
 WEB = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"
-START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+START = datetime(2026, 1, 1, tzinfo=UTC)
 SEED: dict[str, Any] = {"roles": ["ImageLifecycle"], "images": [{"arn": WEB, "amis": [{"region": "us-east-1"}]}]}
 UPDATE = {
     "resourceArn": WEB,
@@ -198,3 +199,12 @@ def test_thousands_of_calls_take_seconds_at_most(simulation: Simulation) -> None
     for _ in itertools.repeat(None, 2000):
         simulation.call("get_image", imageBuildVersionArn=WEB)
     assert time.process_time() - begun < 10
+
+
+def test_the_program_of_the_page_runs() -> None:
+    """docs/emulator.md shows a simulation; its own asserts hold."""
+    page = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text(encoding="utf-8")
+    section = page.partition("## In one process, in virtual time")[2]
+    program = section.partition("```python\n")[2].partition("```")[0]
+    assert "assert image" in program
+    exec(compile(program, "docs/emulator.md", "exec"), {})

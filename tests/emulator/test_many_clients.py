@@ -1,4 +1,4 @@
-"""Many clients at once lose nothing and break no rule; `make load` is the same for a minute."""
+"""Many clients at once lose nothing and break no rule; `many_clients.py` is the same for a minute."""
 
 from __future__ import annotations
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from imagebuilder_emulator.requestlog import KEPT, Request, RequestLog
 
-NOON = datetime(2026, 1, 31, 12, 0, tzinfo=timezone.utc)
+NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 
 
 def note(log: RequestLog, operation: str, service: str = "imagebuilder", body: bytes = b"") -> Request:

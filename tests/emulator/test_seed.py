@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from imagebuilder_emulator.emulator import Emulator
+from imagebuilder_emulator.environment import Environment
 from imagebuilder_emulator.seed import SeedError
 
 WEB = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"
@@ -124,3 +127,22 @@ def test_mistakes_in_what_an_image_tells(options: dict[str, Any], message: str) 
     with pytest.raises(SeedError) as refused:
         Emulator({"images": [{"arn": WEB, **options}]})
     assert str(refused.value) == message
+
+
+def test_the_seed_of_the_page_is_valid() -> None:
+    """Every key that docs/emulator.md shows can be used."""
+    page = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text(encoding="utf-8")
+    text = page.partition("## Seed it")[2].partition("```yaml\n")[2].partition("```")[0]
+    with Emulator(yaml.safe_load(text)) as emulator:
+        found = emulator.client("imagebuilder").list_image_build_versions()["imageSummaryList"]
+        assert [image["name"] for image in found] == ["app", "broken", "web"]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "examples").glob("*/seed.yaml")), ids=lambda path: path.parent.name
+)
+def test_the_seeds_of_the_examples_are_valid(path: Path) -> None:
+    """All that they name is there."""
+    assert set(Environment(path).backend.images) == {
+        image["arn"] for image in yaml.safe_load(path.read_text())["images"]
+    }

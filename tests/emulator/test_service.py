@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -128,7 +128,7 @@ def test_a_role_that_cannot_be_assumed_fails_the_execution(emulated: Any, role: 
 
 def test_a_schedule_comes_true(emulated: Any) -> None:
     """AMIs get their deprecation time at once, the execution waits as IN_PROGRESS, the record turns at that time."""
-    at = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(days=30)
+    at = datetime.now(UTC).replace(microsecond=0) + timedelta(days=30)
     execution = emulated.start(updateAt=at, **AMIS)
     assert emulated.amis()[0]["DeprecationTime"] == at.strftime("%Y-%m-%dT%H:%M:%S.000Z")
     emulated.later(86400)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -23,7 +23,7 @@ def test_every_operation_has_its_route() -> None:
 def test_a_request_is_read() -> None:
     """Bodies, query strings and timestamps arrive as the shapes have them."""
     body = json.dumps({**GOOD, "updateAt": 1798761600}).encode()
-    assert parse_request(START, "", body, {}) == {**GOOD, "updateAt": datetime(2027, 1, 1, tzinfo=timezone.utc)}
+    assert parse_request(START, "", body, {}) == {**GOOD, "updateAt": datetime(2027, 1, 1, tzinfo=UTC)}
     get = operations()["GET", "/GetImage"]
     assert parse_request(get, f"imageBuildVersionArn={ARN}", b"", {}) == {"imageBuildVersionArn": ARN}
 
@@ -59,7 +59,7 @@ def test_a_request_is_refused(change: dict[str, Any], message: str) -> None:
 
 def test_parameters_of_boto3_are_read_like_requests() -> None:
     """Datetimes are checked as the timestamps that botocore would send, naive ones as UTC."""
-    at = datetime(2027, 1, 1, tzinfo=timezone.utc)
+    at = datetime(2027, 1, 1, tzinfo=UTC)
     assert parse_parameters(START, {**GOOD, "updateAt": at}) == {**GOOD, "updateAt": at}
     assert parse_parameters(START, {**GOOD, "updateAt": datetime(2027, 1, 1)})["updateAt"] == at
     with pytest.raises(InvalidRequestException, match="Missing required parameter 'state'"):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import urllib.error
 import urllib.request
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -394,4 +396,16 @@ def test_variants_hold_for_what_is_due_later(emulated: Any) -> None:
     assert emulated.status(execution) == "IN_PROGRESS"
     switch(emulated, schedule_status="PENDING")
     assert emulated.status(execution) == "PENDING"
-    assert datetime.now(timezone.utc) < get(emulated, execution)["startTime"] + timedelta(days=1)
+    assert datetime.now(UTC) < get(emulated, execution)["startTime"] + timedelta(days=1)
+
+
+def test_the_page_lists_every_variant() -> None:
+    """docs/emulator.md has a row for each, with its readings in order and what it is about."""
+    page = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text(encoding="utf-8")
+    table = page.partition("| variant | readings | what it is about |\n| --- | --- | --- |\n")[2].partition("\n\n")[0]
+    expected = [
+        f"| `{each.name}` | {', '.join(f'`{reading}`' for reading in each.readings)} "
+        f"| {each.about[0].upper()}{each.about[1:]} |"
+        for each in VARIANTS.values()
+    ]
+    assert table.splitlines() == expected

@@ -174,7 +174,7 @@ class Run:
         started = Counter(arn for arn, _ in self._taken)
         with self._emulator.lock:
             self._emulator.backend.advance()
-            executions = {arn: self._emulator.backend.executions_of(arn) for arn in recorded}
+            executions = {arn: self._emulator.backend.store.executions_of(arn) for arn in recorded}
             shown = {arn: self._emulator.backend.images[arn].state for arn in recorded}
             self.figures["executions"] = len(self._emulator.backend.executions)
         for name, state in self._declared.items():

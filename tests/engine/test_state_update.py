@@ -186,7 +186,7 @@ def test_more_resources_than_are_kept(bench: Any) -> None:
     """The output holds a hundred, the row says so and how to read all; the state stays small."""
     many = ARN.replace("web", "many")
     with bench.emulator.lock:
-        seed.plant({"images": [{"arn": many, "amis": [{"region": "us-east-1"}] * 120}]}, bench.emulator.backend)
+        seed.load_seed({"images": [{"arn": many, "amis": [{"region": "us-east-1"}] * 120}]}, bench.emulator.backend)
     declare(bench, GOOD.replace(ARN, many))
     told = bench.check("up")
     (execution,) = bench.executions(many)
@@ -204,7 +204,7 @@ def test_what_runs_again_and_what_does_not(bench: Any) -> None:
     """Role, `wait` and `on_destroy` only update the record; triggers run again; another image replaces."""
     other = ARN.replace("1.0.0/1", "1.0.0/2")
     with bench.emulator.lock:
-        seed.plant({"images": [{"arn": other, "amis": [{"region": "eu-west-1"}]}]}, bench.emulator.backend)
+        seed.load_seed({"images": [{"arn": other, "amis": [{"region": "eu-west-1"}]}]}, bench.emulator.backend)
     declare(bench, GOOD)
     bench.check("up")
     outputs = bench.resource()["outputs"]

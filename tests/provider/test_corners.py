@@ -31,7 +31,7 @@ def test_times_that_are_none_are_compared_as_they_are() -> None:
 
 def test_a_request_that_cannot_be_told_apart() -> None:
     """Is refused, and not given the token of another."""
-    scheduled = {"updateAt": datetime.datetime(2030, 1, 31, tzinfo=datetime.timezone.utc)}
+    scheduled = {"updateAt": datetime.datetime(2030, 1, 31, tzinfo=datetime.UTC)}
     assert next(tokens.line(IMAGE, scheduled)).startswith("pulumi-")
     with pytest.raises(TypeError, match="object has no place in a request"):
         next(tokens.line(IMAGE, {"updateAt": object()}))

@@ -7,7 +7,7 @@ import functools
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -286,7 +286,7 @@ def test_a_refresh_reads_all_at_once(fleet: Fleet) -> None:
 def test_on_destroy_of_each(fleet: Fleet) -> None:
     """Restored side by side; what was scheduled is cancelled first."""
     arns = images(range(1, 6))
-    schedule = {**AMIS, "updateAt": datetime(2099, 1, 31, tzinfo=timezone.utc)}
+    schedule = {**AMIS, "updateAt": datetime(2099, 1, 31, tzinfo=UTC)}
     records = fleet.change(arns, "DEPRECATED", schedule)
     assert {record["status"] for record in records.values()} == {"PENDING"}
 

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import Callable, Coroutine
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -22,7 +22,7 @@ DEPRECATE = {
     "executionRole": "ImageLifecycle",
     "includeResources": {"amis": True},
 }
-LONG_AGO, FAR_AHEAD = datetime(2020, 1, 1, tzinfo=timezone.utc), datetime(2099, 1, 1, tzinfo=timezone.utc)
+LONG_AGO, FAR_AHEAD = datetime(2020, 1, 1, tzinfo=UTC), datetime(2099, 1, 1, tzinfo=UTC)
 
 
 class ServiceInMemory(aws.Service):
@@ -59,7 +59,7 @@ class ServiceInMemory(aws.Service):
             return {"lifecycleExecutionId": answer} if answer else {}
         if self.image is None:
             raise ImageNotFound(f"{asked}: no such image", "ResourceNotFoundException")
-        if parameters.get("updateAt", FAR_AHEAD) <= datetime.now(timezone.utc):
+        if parameters.get("updateAt", FAR_AHEAD) <= datetime.now(UTC):
             raise ServiceRefused(f"{asked}: updateAt must be in the future", "InvalidRequestException")
         if any(execution["state"]["status"] == "PENDING" for execution in self.executions.values()):
             raise ServiceRefused(f"{asked}: in use", "ResourceInUseException")
@@ -76,7 +76,7 @@ class ServiceInMemory(aws.Service):
             "state": {"status": "PENDING"},
             "left": self.polls,
             "target": target,
-            "startTime": datetime(2026, 1, 1, tzinfo=timezone.utc) + timedelta(minutes=number - 1),
+            "startTime": datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number - 1),
         }
         self.tokens[token] = (parameters, new)
         return {"lifecycleExecutionId": new}

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import pulumi_imagebuilder.handlers
+import pulumi_imagebuilder.handlers.cleanup
 import pulumi_imagebuilder.host
 from botocore.exceptions import ClientError, ConnectionClosedError
 from imagebuilder_emulator.inprocess import InProcessError
 from pulumi_imagebuilder.aws import Configuration, Service
 from pulumi_imagebuilder.aws.service import is_transient
+from pulumi_imagebuilder.claims import Claims
 from pulumi_imagebuilder.host import Host
 
 from .arena import ROLE, START, Arena, World, Write, body_of
@@ -75,7 +76,7 @@ class Simulator:
         # Rows are looked at every second, and in most histories seldom, for it takes time and changes nothing.
         pulumi_imagebuilder.host._TICK = 1.0 if history.seed % 10 == 0 else 60.0
         # When a clean-up is declared is part of its token.
-        pulumi_imagebuilder.handlers.time = _Time(world)  # type: ignore[assignment]
+        pulumi_imagebuilder.handlers.cleanup.time = _Time(world)  # type: ignore[assignment]
         unhandled: list[str] = []
         loop.set_exception_handler(lambda _, context: unhandled.append(str(context.get("exception") or context)))
         play = _Play(history, world, invariants, report)
@@ -318,7 +319,9 @@ class _Running:
         self.service = DisturbedService(self)
         self.stack = play.stack(step.stack)
         self.by_program = step.command in ("up", "refresh-up")
-        self.host = Host(lambda: self.service, _Rows(play.invariants), now=play.world.loop.time)  # type: ignore[arg-type]
+        rows: Any = _Rows(play.invariants)
+        now = play.world.loop.time
+        self.host = Host(lambda: self.service, rows, now=now, claims=Claims(now=now))
         self.run = Run(
             self.stack,
             self.host,
@@ -375,7 +378,7 @@ class _Running:
                 self._die()
             else:
                 asyncio.get_running_loop().call_later(_LINGER, self._die)
-        elif how == "cancel" and self.stack.native and hasattr(self.host, "cancel"):
+        elif how == "cancel" and self.stack.native:
             self.host.cancel()
 
     def _die(self) -> None:

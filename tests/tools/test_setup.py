@@ -96,7 +96,7 @@ def test_second_run_does_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     environment, engine = tmp_path / ".venv", tmp_path / ".engine" / "bin"
     environment.mkdir()
     engine.mkdir(parents=True)
-    (environment / ".stamp").write_text(setup.fingerprint(setup.DECLARATIONS), encoding="utf-8")
+    (environment / ".stamp").write_text(setup.environment_fingerprint(), encoding="utf-8")
     monkeypatch.setattr(setup, "ENVIRONMENT", environment)
     monkeypatch.setattr(setup, "ENGINE", engine)
     monkeypatch.setenv("PATH", "")
@@ -104,8 +104,7 @@ def test_second_run_does_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     setup.prepare_environment(progress)
     with pytest.raises(setup.SetupError, match="neither pulumi nor go was found"):
         setup.prepare_engine(progress)
-    pins = [Path(setup.__file__), *setup.MODULES.glob("*/go.*")]
-    (engine.parent / ".stamp").write_text(setup.fingerprint(pins), encoding="utf-8")
+    (engine.parent / ".stamp").write_text(setup.engine_fingerprint(), encoding="utf-8")
     setup.prepare_engine(progress)
 
 

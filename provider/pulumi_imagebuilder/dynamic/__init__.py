@@ -13,6 +13,7 @@ import functools
 import sys
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pulumi.dynamic import (
@@ -58,17 +59,14 @@ class ImageBuilderProvider(ResourceProvider):
     def check(self, _olds: Properties, news: Properties) -> CheckResult:
         """Report every mistake that can be known before a call; return the inputs normalised."""
         inputs = _unknowns_as_text(news)
-        inputs.pop(DRY_RUN, None)
-        checked = self._handler.check(self._call("check"), _olds, inputs)
+        call = replace(self._call("check"), dry_run=bool(inputs.pop(DRY_RUN, False)))
+        checked = self._run(self._handler.check(call, _olds, inputs))
         return CheckResult(checked.inputs, [CheckFailure(f.property, f.reason) for f in checked.failures])
 
     def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
         """Compare by meaning; an image that a refresh found moved elsewhere counts as changed."""
         call = self._call("diff")
-        changed = self._handler.changed(_olds, _unknowns_as_text(_news))
-        if changed.drift:
-            # Pulumi displays a difference between inputs, and here there may be none.
-            self._run(self._host.engine.info(call.urn, f"{changed.drift}: `pulumi up` applies the declaration again"))
+        changed = self._run(self._handler.diff(call, _olds, _unknowns_as_text(_news)))
         return DiffResult(changes=bool(changed), replaces=sorted(changed.inputs.replace))
 
     def create(self, props: Properties) -> CreateResult:

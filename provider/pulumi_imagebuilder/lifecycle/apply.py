@@ -26,7 +26,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 from typing import Final, Literal
 
-from ..errors import ExecutionFailed, InUse, NotVerified, ServiceError, describe_failed_resources
+from ..errors import ExecutionFailed, ImageBuilderError, NotVerified, ServiceError, describe_failed_resources
 from .adoption import (
     Answer,
     find_adoptable_execution,
@@ -189,7 +189,7 @@ class _Application:
             return
         try:
             await self._before_start(self._change, self._client)
-        except InUse:
+        except ImageBuilderError:
             # A run that was killed a moment ago may have started an execution that is not listed yet.
             await asyncio.sleep(_LAG)
             if not await self._is_under_way():

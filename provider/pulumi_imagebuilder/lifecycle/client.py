@@ -132,7 +132,7 @@ class ImageClient:
         return image
 
     async def is_gone(self, refusal: ServiceError) -> bool:
-        """Return whether a start was refused because the image is gone: not found, or invalid as one that is deleted."""
+        """Return whether a start was refused because the image is gone: not found, or deleted and so not valid."""
         if refusal.code not in {"ResourceNotFoundException", "InvalidRequestException"}:
             return False
         return (await self.find_image(again=True)).state == IMAGE_GONE

@@ -125,6 +125,15 @@ class Progress:
         self._shown, self._show_again = content, min(1.5 * self.elapsed, self.elapsed + 60)
         return self.text()
 
+    def describe_cancellation(self) -> tuple[str, str]:
+        """Return what happened and what to do, when the run was cancelled."""
+        if self.execution_continues and not self.blocking_execution:
+            return (
+                f"the run was cancelled while lifecycle execution {self.execution_id} was {self.status}",
+                f"it continues, and {self.next_run} continues to wait for it",
+            )
+        return "the run was cancelled", f"{self.next_run} continues from here"
+
     def describe_time_out(self, limit: float) -> tuple[str, str]:
         """Return what happened and what to do, when the time limit, in seconds, has run out."""
         ran_out = f"the time limit of {format_elapsed(limit)} ran out"
@@ -195,6 +204,14 @@ class FleetProgress(Progress):
 
     def _content(self) -> tuple[object, ...]:
         return (self.done + self.ended, len(self.failures))
+
+    def describe_cancellation(self) -> tuple[str, str]:
+        """Return what happened and what to do, when the run was cancelled."""
+        failed = f"; {group_failures(self.failures)}" if self.failures else ""
+        return (
+            f"the run was cancelled with {self.counts}{failed}",
+            f"what is in progress continues, and {self.next_run} continues from here",
+        )
 
     def describe_time_out(self, limit: float) -> tuple[str, str]:
         """Return what happened and what to do, when the time limit, in seconds, has run out."""

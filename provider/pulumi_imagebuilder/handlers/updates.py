@@ -1,124 +1,32 @@
-"""What happens in the life of each resource: validate, diff, create, update, read, delete; for both providers."""
+"""The life of a ``ResourceStateUpdate`` and of a ``FleetStateUpdate``: a single resource is a fleet of one."""
 
 from __future__ import annotations
 
 import abc
 import functools
-import hashlib
-import time
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
-from . import validation
-from .errors import ImageBuilderError
-from .host import Call, Host, Run
-from .lifecycle.apply import apply
-from .lifecycle.change import Change
-from .lifecycle.client import ImageClient
-from .lifecycle.entities import EXECUTION_UNFINISHED, IMAGE_GONE, MAX_RESOURCES, Outcome
-from .lifecycle.progress import STARTING, Progress, name_images
-from .lifecycle.removal import cancel, clean_up, restore
-from .lifecycle.state import CLIENT_TOKEN, DECLARED_AT, DRIFT, LEFT, FleetState, UpdateState, refresh
-from .validation import UNKNOWN, Kind
-
-Properties = Mapping[str, Any]
-
-_MAX_NAMED = 10
-
-
-@dataclass(frozen=True)
-class Changed:
-    """What has changed in a resource's declaration or at the service.
-
-    Args:
-        inputs: the inputs that differ.
-        drift: what a refresh found to differ, in words.
-        incomplete: whether an update is still to be carried out.
-    """
-
-    inputs: validation.InputDiff
-    drift: str | None = None
-    incomplete: bool = False
-
-    def __bool__(self) -> bool:
-        return bool(self.inputs or self.drift or self.incomplete)
-
-
-@dataclass(frozen=True)
-class Result:
-    """What came of a create or an update.
-
-    Args:
-        id: the resource's id.
-        state: what Pulumi is to keep.
-        error: why it failed, in whole or in part; None when all is well.
-    """
-
-    id: str
-    state: dict[str, Any]
-    error: ImageBuilderError | None = None
-
-
-class Handler(abc.ABC):
-    """The life of one kind of resource."""
-
-    kind: ClassVar[Kind]
-
-    def __init__(self, host: Host) -> None:
-        self.host = host
-
-    def check(self, call: Call, olds: Properties, news: Properties) -> validation.Validated:
-        """Validate and normalise the inputs, and take in which images the program declares."""
-        self.host.claims.declare(call.urn, self.images(news))
-        return validation.validate(self.kind, news, previous=olds or None)
-
-    def changed(self, olds: Properties, news: Properties) -> Changed:
-        """Return what differs in meaning between the state and the declaration."""
-        declared = {**olds, "client_token": olds.get(CLIENT_TOKEN)}
-        return Changed(validation.diff(self.kind, declared, {**news, "client_token": digest(news.get("client_token"))}))
-
-    @abc.abstractmethod
-    def images(self, properties: Properties) -> list[str]:
-        """Return the ARNs, as far as they are known, of the images that some inputs or a state name."""
-
-    @abc.abstractmethod
-    async def create(self, call: Call, inputs: Properties) -> Result:
-        """Create the resource."""
-
-    @abc.abstractmethod
-    async def update(self, call: Call, olds: Properties, news: Properties) -> Result:
-        """Carry out what has changed."""
-
-    @abc.abstractmethod
-    async def read(self, call: Call, state: Properties) -> tuple[Properties | None, ImageBuilderError | None]:
-        """Return the state as it is now; None where the resource is gone."""
-
-    @abc.abstractmethod
-    async def delete(self, call: Call, state: Properties) -> ImageBuilderError | None:
-        """Delete the resource; return why it failed."""
-
-    async def _unclaimed(self, call: Call, arns: Iterable[str]) -> list[str]:
-        """Return the images that the program no longer declares; log that the others are left as they are."""
-        arns = list(arns)
-        unclaimed = await self.host.claims.unclaimed(call.urn, arns)
-        claimed = [arn for arn in arns if arn not in unclaimed]
-        if claimed:
-            which = claimed[0] if len(claimed) == 1 else name_images(claimed)
-            await self.host.engine.info(
-                call.urn, f"left unchanged, because the program still declares it: image {which}"
-            )
-        return unclaimed
+from .. import validation
+from ..errors import ImageBuilderError, PermanentError
+from ..host import Call, Run
+from ..lifecycle.apply import BeforeStart, apply
+from ..lifecycle.change import Change
+from ..lifecycle.client import ImageClient
+from ..lifecycle.entities import EXECUTION_UNFINISHED, IMAGE_GONE, MAX_RESOURCES, Outcome
+from ..lifecycle.progress import STARTING, Progress, name_images
+from ..lifecycle.removal import cancel, restore
+from ..lifecycle.state import CLIENT_TOKEN, DRIFT, LEFT, OUTPUTS, FleetState, UpdateState, refresh
+from ..validation import UNKNOWN, Kind
+from ..validation.values import has_unknown
+from .base import Changed, Handler, Properties, Result, digest
 
 
 class UpdateHandler(Handler):
     """The life of a ``ResourceStateUpdate`` or a ``FleetStateUpdate``: a single resource is a fleet of one."""
 
     is_fleet: ClassVar[bool]
-
-    @abc.abstractmethod
-    def id_of(self, call: Call, inputs: Properties) -> str:
-        """Return the resource's id."""
 
     @abc.abstractmethod
     def states(self, state: Properties) -> FleetState:
@@ -139,11 +47,44 @@ class UpdateHandler(Handler):
         """Carry out the declared state update for all images, or adopt what was started for them before."""
         return await self._apply(call, inputs, {}, again=self.images(inputs), removed=())
 
+    def preview(self, call: Call, olds: Properties, inputs: Properties) -> Result:
+        """Return the outputs that stay as they are; those of images that an update is carried out for are unknown."""
+        changed, states = self.changed(olds, inputs), self.states(olds)
+        arns = self.images(inputs)
+        again = set(arns) if changed.inputs.rerun or not olds else states.incomplete(arns)
+        kept = FleetState({arn: states.images[arn] for arn in arns if arn not in again})
+        outputs = self.outputs_ahead(kept, again, inputs)
+        own = {CLIENT_TOKEN: digest(inputs.get("client_token"))}
+        return Result(self.id_of(call, inputs), {**inputs, **outputs, **own})
+
+    @abc.abstractmethod
+    def outputs_ahead(self, kept: FleetState, again: Collection[str], inputs: Properties) -> dict[str, Any]:
+        """Return the outputs as a preview knows them.
+
+        Args:
+            kept: the states of the images that nothing will be done for.
+            again: the images that an update will be carried out for.
+            inputs: what is declared.
+        """
+
     async def update(self, call: Call, olds: Properties, news: Properties) -> Result:
         """Carry out what has changed: for all images, or for those alone that came, left, or are not as declared."""
         found, arns = self.changed(olds, news), self.images(news)
         again = arns if found.inputs.rerun else sorted(self.states(olds).incomplete(arns))
         return await self._apply(call, news, olds, again=again, removed=found.inputs.removed)
+
+    def takes_away(
+        self, olds: Properties, news: Properties, changed: Changed | None
+    ) -> tuple[Properties, Sequence[str]]:
+        """Return the declared update, and the images that it is carried out for."""
+        arns = self.images(news)
+        if changed and changed.inputs.replace:
+            # The engine has the replacement checked by itself, as a resource that is to be created.
+            return {}, []
+        if changed and not changed.inputs.rerun:
+            again = self.states(olds).incomplete(arns)
+            arns = [arn for arn in arns if arn in again]
+        return news, arns
 
     async def read(self, call: Call, state: Properties) -> tuple[Properties | None, ImageBuilderError | None]:
         """Read the images, and the executions that were unfinished."""
@@ -194,9 +135,10 @@ class UpdateHandler(Handler):
         rerun = bool(olds) and bool(self.changed(olds, inputs).inputs.rerun)
         request = validation.request(inputs)
         tasks: dict[str, Any] = {}
+        before_start = self._before_start(call, inputs, list(again))
         for arn in again:
             change = declare(arn, inputs, request, olds, before.get(arn, UpdateState()), rerun, fleet=self.is_fleet)
-            tasks[arn] = functools.partial(self._update_image, call, change)
+            tasks[arn] = functools.partial(self._update_image, call, change, before_start)
         if inputs["on_destroy"] != "retain" and removed:
             undone = validation.request(olds)
             for arn in await self._unclaimed(call, [arn for arn in sorted(removed) if arn in before]):
@@ -211,11 +153,23 @@ class UpdateHandler(Handler):
                 after[arn] = done
             elif arn in again and arn in run.results.progress:
                 after[arn] = _incomplete(before.get(arn, UpdateState()), run.results.progress[arn])
-        state = {**inputs, **self.outputs(FleetState(after), inputs), CLIENT_TOKEN: digest(inputs.get("client_token"))}
-        return Result(self.id_of(call, inputs), state, run.error)
+        # What could not be undone for an image that left is still to be: as if it had not left yet.
+        kept = {
+            **inputs,
+            **self.with_images(inputs, [arn for arn in removed if arn in tasks.keys() - run.results.done]),
+        }
+        state = {**kept, **self.outputs(FleetState(after), kept), CLIENT_TOKEN: digest(inputs.get("client_token"))}
+        started = bool(run.results.done) or any(p.execution_id for p in run.results.progress.values())
+        return Result(self.id_of(call, inputs), state, run.error, started)
 
-    async def _update_image(self, call: Call, change: Change, client: ImageClient) -> UpdateState:
-        outcome = await apply(change, client)
+    def with_images(self, inputs: Properties, arns: Collection[str]) -> Properties:
+        """Return the inputs with more images."""
+        return inputs
+
+    async def _update_image(
+        self, call: Call, change: Change, before_start: BeforeStart | None, client: ImageClient
+    ) -> UpdateState:
+        outcome = await apply(change, client, before_start)
         if outcome.truncated and not self.is_fleet:
             await self.host.engine.info(call.urn, _describe_truncation(client.arn, outcome))
         return UpdateState.from_outcome(outcome, change.target)
@@ -249,6 +203,38 @@ class StateUpdateHandler(UpdateHandler):
         """Return the outputs of the one image, each at the top."""
         return states.images[inputs["resource_arn"]].to_state()
 
+    def outputs_ahead(self, kept: FleetState, again: Collection[str], inputs: Properties) -> dict[str, Any]:
+        """Return the outputs of the one image."""
+        for state in kept.images.values():
+            return state.to_state()
+        return dict.fromkeys(OUTPUTS, UNKNOWN) | (
+            {"client_token": inputs["client_token"]} if inputs.get("client_token") else {}
+        )
+
+    async def find(self, call: Call, id_: str) -> tuple[Properties | None, ImageBuilderError | None]:
+        """Return the state of an image that is as if this resource had declared the state that it is in."""
+        action = f"importing image {id_}"
+        try:
+            validation.ImageArn.parse(id_)
+        except ValueError as error:
+            return None, PermanentError(str(error), action=action)
+        run = await self.host.run(call, {id_: ImageClient.find_image}, verb="importing", fleet=False)
+        if run.error:
+            return None, run.error
+        image = run.results.done[id_]
+        if image.state == IMAGE_GONE:
+            return None, None
+        inputs = {"resource_arn": id_, "state": image.state}
+        checked = validation.validate(self.kind, inputs)
+        if checked.failures:
+            return None, PermanentError(
+                f"it is {image.state}, which is no state that can be declared",
+                action=action,
+                next_step="import it once it is AVAILABLE, DEPRECATED or DISABLED",
+            )
+        state = UpdateState.from_outcome(Outcome("", image))
+        return {**checked.inputs, **state.to_state(), "client_token": None}, None
+
     def _vanished(self, before: UpdateState) -> UpdateState | None:
         return None
 
@@ -278,70 +264,23 @@ class FleetHandler(UpdateHandler):
         """Return the outputs by image."""
         return states.to_state(inputs["resource_arns"])
 
+    def outputs_ahead(self, kept: FleetState, again: Collection[str], inputs: Properties) -> dict[str, Any]:
+        """Return the outputs by image, as far as it is known which images there are."""
+        known = kept.to_state(kept.images)
+        names = ("executions", "lifecycle_execution_ids")
+        if has_unknown(inputs["resource_arns"]):
+            return {**known, **dict.fromkeys(names, UNKNOWN)}
+        return {**known, **{name: {**known[name], **dict.fromkeys(again, UNKNOWN)} for name in names}}
+
+    def with_images(self, inputs: Properties, arns: Collection[str]) -> Properties:
+        """Return the inputs with more images."""
+        return {**inputs, "resource_arns": [*inputs["resource_arns"], *arns]}
+
     def _vanished(self, before: UpdateState) -> UpdateState | None:
         gone = "the image is gone, take it out of resource_arns"
         return UpdateState.from_state(
             {**before.to_state(), "image_state": IMAGE_GONE, LEFT: before.left or before.image_state, DRIFT: gone}
         )
-
-
-class CleanupHandler(Handler):
-    """The life of an ``ImageCleanup``, which acts when it leaves the program."""
-
-    kind = Kind.CLEANUP
-
-    def images(self, properties: Properties) -> list[str]:
-        """Return the image's ARN, if it is known."""
-        arn = properties.get("resource_arn")
-        return [arn] if isinstance(arn, str) and arn != UNKNOWN else []
-
-    async def create(self, call: Call, inputs: Properties) -> Result:
-        """Keep what is to be deleted one day; no call."""
-        # There may be a clean-up of the same image again later on, and what the one before it did is not its doing.
-        return Result(inputs["resource_arn"], {**inputs, DECLARED_AT: str(time.time_ns())})
-
-    async def update(self, call: Call, olds: Properties, news: Properties) -> Result:
-        """Keep what is to be deleted one day; no call."""
-        return Result(news["resource_arn"], {**news, DECLARED_AT: olds.get(DECLARED_AT)})
-
-    async def read(self, call: Call, state: Properties) -> tuple[Properties | None, ImageBuilderError | None]:
-        """Return the state as it is; None where the image is gone, which leaves nothing to clean up."""
-        arn = state["resource_arn"]
-        run = await self.host.run(call, {arn: ImageClient.find_image}, verb="reading", fleet=False)
-        if run.error:
-            return None, run.error
-        return (None if run.results.done[arn].state == IMAGE_GONE else state), None
-
-    async def delete(self, call: Call, state: Properties) -> ImageBuilderError | None:
-        """Delete the image with what is under it, wait until that has ended, and log what was not deleted."""
-        arn = state["resource_arn"]
-        if not await self._unclaimed(call, [arn]):
-            return None
-        task = functools.partial(self._clean_up, state)
-        run = await self.host.run(call, {arn: task}, verb="deleting", fleet=False)
-        if run.error:
-            return run.error
-        outcome = run.results.done[arn]
-        if outcome is None:
-            await self.host.engine.warn(
-                call.urn,
-                f"image {arn} is gone already, and no lifecycle execution deleted it: AMIs, snapshots or containers of "
-                "it that still exist are to be deleted by hand",
-            )
-        elif outcome.image.state != IMAGE_GONE:
-            skipped = [resource for resource in outcome.resources if resource["status"] == "SKIPPED"]
-            named = ", ".join(f"{each['resource_id']} ({each['region']})" for each in skipped[:_MAX_NAMED])
-            more = f" and {len(skipped) - _MAX_NAMED} more" if len(skipped) > _MAX_NAMED else ""
-            await self.host.engine.info(
-                call.urn, f"the record of image {arn} is kept, because the exclusion rules left out {named}{more}"
-            )
-        return None
-
-    async def _clean_up(self, state: Properties, client: ImageClient) -> Outcome | None:
-        return await clean_up(validation.request(state), client, declared_at=state.get(DECLARED_AT))
-
-
-HANDLERS: tuple[type[Handler], ...] = (StateUpdateHandler, FleetHandler, CleanupHandler)
 
 
 def declare(
@@ -432,10 +371,3 @@ def _describe_truncation(arn: str, outcome: Outcome) -> str:
         f"by: aws imagebuilder list-lifecycle-execution-resources --region {arn.split(':')[3]} "
         f"--lifecycle-execution-id {outcome.execution.id} --parent-resource-id {arn}"
     )
-
-
-def digest(token: str | None) -> str | None:
-    """Return what distinguishes one declared token from another; it may be a secret, so the state has no more of it."""
-    if token is None or token == UNKNOWN:
-        return token
-    return hashlib.sha256(token.encode()).hexdigest()

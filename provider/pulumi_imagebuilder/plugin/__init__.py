@@ -1,0 +1,1 @@
+"""Pulumi's native side: a provider that the engine runs as a plugin, for programs in any language."""
