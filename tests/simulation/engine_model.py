@@ -231,12 +231,12 @@ class Run:
         handler = self._handlers[declaration.kind]
         old = self._find(declaration)
         call = Call("check", urn, declaration.time_limit)
-        checked = handler.check(call, old.inputs if old else {}, {**declaration.inputs})
+        checked = await handler.check(call, old.inputs if old else {}, {**declaration.inputs})
         if checked.failures:
             self._fail(f"{declaration.name}: " + "; ".join(f"{each.property}: {each.reason}" for each in checked.failures))
             return False
         inputs = _through_protocol(checked.inputs)
-        changed = handler.changed(old.outputs, inputs) if old else None
+        changed = await handler.diff(call, old.outputs, inputs) if old else None
         new = Resource(
             declaration.name, declaration.kind, "", inputs, {}, declaration.time_limit, declaration.after
         )
@@ -259,7 +259,7 @@ class Run:
         result = await self._step(call, new, lambda about: handler.create(about, new.inputs))
         if result is None or not self.recording:
             return False
-        if result.error and not (self.stack.native and getattr(result, "started", True)):
+        if result.error and not (self.stack.native and result.started):
             return False
         created = replace(
             new, id=result.id, outputs=_through_protocol(result.state), incomplete=result.error is not None
@@ -275,7 +275,7 @@ class Run:
         result = await self._step(call, new, lambda about: handler.update(about, old.outputs, new.inputs))
         if result is None or not self.recording:
             return False
-        if result.error and not (self.stack.native and getattr(result, "started", True)):
+        if result.error and not (self.stack.native and result.started):
             return False
         updated = replace(
             new, id=old.id, outputs=_through_protocol(result.state), incomplete=result.error is not None

@@ -163,7 +163,9 @@ class Invariants:
             # Another clean-up of the same name.
             return
         if execution.status == "SUCCESS":
-            if not _evidence_was_lost(last, write):
+            image = self._world.image(write.arn)
+            restored = is_removal(write) and write.call.olds.get("state") == "AVAILABLE"
+            if not restored and image and image.amis and not _evidence_was_lost(last, write):
                 self.add(
                     DUPLICATE,
                     f"{write.call.operation} of {write.call.name} starts {_text(write)} again, which "
@@ -302,6 +304,8 @@ class Invariants:
         if pending and state != "DEPRECATED":
             unfinished = [each for each in executions if each.unfinished]
             image = world.image(arn)
+            if not alone:
+                return
             if image is None or image.deprecation_time != at:
                 self.add(LOST, f"{where} at {at}, and it is scheduled for {image and image.deprecation_time}")
             elif "execution_role" in inputs and len(unfinished) != 1:

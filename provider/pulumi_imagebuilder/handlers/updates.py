@@ -172,7 +172,7 @@ class UpdateHandler(Handler):
         outcome = await apply(change, client, before_start)
         if outcome.truncated and not self.is_fleet:
             await self.host.engine.info(call.urn, _describe_truncation(client.arn, outcome))
-        return UpdateState.from_outcome(outcome)
+        return UpdateState.from_outcome(outcome, change.target)
 
 
 _KEPT = frozenset({CLIENT_TOKEN, "__secrets", "__provider"})

@@ -19,6 +19,7 @@ A process can die at any arrow: the next run comes to the same execution by the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -115,6 +116,8 @@ class _Application:
             # Before anything is started: an immediate change passes a schedule, which would still come true one day.
             await self._resolve_conflict(schedule.id)
             self._listed = None
+        if change.is_immediate:
+            await self._wait_for_others(listed)
         adoptable = await find_adoptable_execution(change, client, listed)
         unverified = 0
         for token in islice(change.token_candidates(), MAX_CANDIDATES):
@@ -227,6 +230,14 @@ class _Application:
                 client.progress.blocking_execution = None
                 await asyncio.sleep(poll_delay(waited))
         return await find_adoptable_execution(change, client, await client.executions())
+
+    async def _wait_for_others(self, listed: Sequence[Execution]) -> None:
+        """Wait for executions that an immediate change would pass, and that would move the image when they end."""
+        for execution in listed:
+            with contextlib.suppress(ExecutionUnknown):
+                if execution.unfinished and not await is_schedule(self._client, execution):
+                    await self._resolve_conflict(execution.id)
+                    self._listed = None
 
     async def _resolve_conflict(self, execution_id: str) -> None:
         """Wait until an execution that has the image in use has ended; a schedule that is to give way is cancelled."""
