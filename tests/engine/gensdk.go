@@ -36,7 +36,7 @@ func run(path, folder string) error {
 			return gen.GeneratePackage(tool, pkg, nil)
 		},
 		"nodejs": func(pkg *schema.Package) (map[string][]byte, error) {
-			return nodejs.GeneratePackage(tool, pkg, nil, nil, false, nil)
+			return nodejs.GeneratePackage(tool, pkg, nil, nil, true, nil)
 		},
 		"python": func(pkg *schema.Package) (map[string][]byte, error) {
 			return python.GeneratePackage(tool, pkg, nil, nil)
@@ -47,7 +47,7 @@ func run(path, folder string) error {
 		if err := json.Unmarshal(text, &spec); err != nil {
 			return err
 		}
-		pkg, diagnostics, err := schema.BindSpec(spec, nil, schema.ValidationOptions{})
+		pkg, diagnostics, err := schema.BindSpec(spec, schema.NewNullLoader(), schema.ValidationOptions{})
 		if err != nil {
 			return fmt.Errorf("%s: %w", language, err)
 		}
