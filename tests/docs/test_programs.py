@@ -1,10 +1,9 @@
-"""Programs in the README, in docs/ and in examples/ run, and what they declare is carried out by a local Image Builder."""
+"""Programs in the README, docs/ and examples/ run, and a local Image Builder carries out what they declare."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,4 +99,3 @@ def test_a_program_is_carried_out(
 def test_code_is_python(piece: Piece) -> None:
     """What is called Python is."""
     compile(piece.text, piece.name, "exec")
-
