@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import weakref
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -103,6 +104,7 @@ class Simulation:
         phase: float = 0.5,
     ) -> None:
         self.loop = VirtualTimeLoop()
+        weakref.finalize(self, self.loop.close)
         self.world = World(
             {"roles": list(roles), "images": list(images() if seed is None else seed)},
             self.loop,

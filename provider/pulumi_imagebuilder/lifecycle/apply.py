@@ -25,14 +25,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 from typing import Final, Literal
 
-from ..errors import (
-    ExecutionFailed,
-    ImageBuilderError,
-    NotVerified,
-    ResourceNotFound,
-    ServiceError,
-    describe_failed_resources,
-)
+from ..errors import ExecutionFailed, ImageBuilderError, NotVerified, ServiceError, describe_failed_resources
 from .adoption import (
     Answer,
     find_adoptable_execution,
@@ -127,12 +120,12 @@ class _Application:
         for token in islice(change.token_candidates(), MAX_CANDIDATES):
             try:
                 answer = adoptable or await self._start(token)
-            except ResourceNotFound:
-                deleted = await find_earlier_deletion(change, client, token, self._before)
-                if deleted is None:
-                    raise
-                return deleted
             except ServiceError as error:
+                if await client.is_gone(error):
+                    deleted = await find_earlier_deletion(change, client, token, self._before)
+                    if deleted is None:
+                        raise
+                    return deleted
                 if error.code == "InvalidRequestException" and change.is_overdue(client.now):
                     return await apply(change.without_schedule(), client, self._before_start)
                 raise
