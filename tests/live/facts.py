@@ -73,9 +73,7 @@ class Redactor:
                 return {self._text(key, "key"): self.redact(each, inner, "value") for key, each in value.items()}
             is_filter = shape.name == "Filter"
             return {
-                key: each
-                if is_filter and key.lower() == "name"
-                else self.redact(each, shape.members.get(key), key)
+                key: each if is_filter and key.lower() == "name" else self.redact(each, shape.members.get(key), key)
                 for key, each in value.items()
             }
         if isinstance(value, list | tuple):

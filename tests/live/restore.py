@@ -49,7 +49,12 @@ def _cancel_all(trial: Trial) -> None:
             trial.wait_for_end(execution_id)
         elif status in EXECUTION_UNFINISHED:
             trial.say(f"    cancelling {execution_id}")
-            trial.cancel(execution_id)
+            try:
+                trial.cancel(execution_id)
+            except StepFailed:
+                # It may have ended meanwhile.
+                if trial.find_execution(execution_id)["state"]["status"] in EXECUTION_UNFINISHED:
+                    raise
 
 
 def _start(trial: Trial, *, amis: bool) -> str | None:

@@ -81,7 +81,9 @@ def read_image(trial: Trial) -> None:
     if not image:
         raise StepFailed("the image is not found")
     parts = trial.parts
-    trial.observe("GetImage: the version is written with the build", image.get("version") == f"{parts.version}/{parts.build}")
+    trial.observe(
+        "GetImage: the version is written with the build", image.get("version") == f"{parts.version}/{parts.build}"
+    )
     trial.observe("GetImage: deprecationTime of an image that is not deprecated", "deprecationTime" in image)
 
 
@@ -111,7 +113,9 @@ def list_executions(trial: Trial) -> None:
     pages = trial.pages("list_lifecycle_executions", resourceArn=trial.arn, maxResults=2)
     found = [execution for page in pages for execution in page["lifecycleExecutions"]]
     trial.busy = [
-        each["lifecycleExecutionId"] for each in found if each["state"]["status"] in ("PENDING", "IN_PROGRESS", "CANCELLING")
+        each["lifecycleExecutionId"]
+        for each in found
+        if each["state"]["status"] in ("PENDING", "IN_PROGRESS", "CANCELLING")
     ]
     ages = [each["startTime"] for each in found if "startTime" in each]
     if len(ages) > 1:
@@ -219,7 +223,9 @@ def repeat_token(trial: Trial) -> None:
     again = trial.start("DISABLED", clientToken=token)
     trial.observe("the same client token again: the same answer", _body(first) == _body(again))
     trial.sleep(5)
-    trial.observe("the same client token again: the image is as it was", trial.read_image()["state"]["status"] == "AVAILABLE")
+    trial.observe(
+        "the same client token again: the image is as it was", trial.read_image()["state"]["status"] == "AVAILABLE"
+    )
     asked = {"resourceArn": trial.arn, "state": {"status": "DEPRECATED"}, "clientToken": token}
     refusal = trial.refused("start_resource_state_update", **asked)
     trial.observe("the same client token with another state: refused as", refusal[0] if refusal else None)
@@ -349,17 +355,18 @@ def count_dates(trial: Trial) -> int:
 
 
 def delete(trial: Trial) -> None:
-    trial.changed = trial.changed_amis = True
+    trial.changed = trial.changed_amis = trial.deleted = True
     answer = trial.start("DELETED", amis=True, includeResources={"amis": True, "snapshots": True})
     ended = trial.wait_for_end(answer["lifecycleExecutionId"])
     list_resources(trial, ended)
     if ended["state"]["status"] != "SUCCESS":
         raise StepFailed(f"the execution is {ended['state']['status']}: {ended['state'].get('reason', 'no reason')}")
-    trial.deleted = True
     trial.wait_for_state("", "DELETED")
     trial.show("deleted-image", "state" if trial.state else "not-found")
     pages = trial.pages("list_image_build_versions", imageVersionArn=trial.arn.rpartition("/")[0], maxResults=25)
-    listed = [build["state"]["status"] for page in pages for build in page["imageSummaryList"] if build["arn"] == trial.arn]
+    listed = [
+        build["state"]["status"] for page in pages for build in page["imageSummaryList"] if build["arn"] == trial.arn
+    ]
     trial.observe("a deleted image: lists show it as", listed)
     trial.observe("a deleted image: AMIs that EC2 still has", len(read_amis(trial)))
     executions = trial.pages("list_lifecycle_executions", resourceArn=trial.arn, maxResults=25)
@@ -382,7 +389,9 @@ def _move(state: str, *, amis: bool = False, number: str = "") -> Step:
             ("resource-times", "consistency"),
         )
     does = f"the image becomes {state}, at once"
-    return Step(name, Stage.RECORD, does, (_START, _GET, _EXECUTION), functools.partial(move_to, state=state), ("consistency",))
+    return Step(
+        name, Stage.RECORD, does, (_START, _GET, _EXECUTION), functools.partial(move_to, state=state), ("consistency",)
+    )
 
 
 _SCHEDULE = (_START, _EXECUTION, _RESOURCES, _GET, _CANCEL)
@@ -390,8 +399,17 @@ _SCHEDULE = (_START, _EXECUTION, _RESOURCES, _GET, _CANCEL)
 STEPS: tuple[Step, ...] = (
     Step("caller", Stage.READ, "whose credentials these are", ("sts:GetCallerIdentity",), read_caller),
     Step("image", Stage.READ, "the image", (_GET,), read_image),
-    Step("builds", Stage.READ, "builds of its version and of the account, in pages of one or two", (_BUILDS,), list_builds, ("pages",)),
-    Step("builds by name", Stage.READ, "builds by its name, with and without wildcards", (_BUILDS,), list_builds_by_name),
+    Step(
+        "builds",
+        Stage.READ,
+        "builds of its version and of the account, in pages of one or two",
+        (_BUILDS,),
+        list_builds,
+        ("pages",),
+    ),
+    Step(
+        "builds by name", Stage.READ, "builds by its name, with and without wildcards", (_BUILDS,), list_builds_by_name
+    ),
     Step(
         "executions",
         Stage.READ,
@@ -400,7 +418,14 @@ STEPS: tuple[Step, ...] = (
         list_executions,
         ("pages", "resource-times", "failure-reason"),
     ),
-    Step("unknown execution", Stage.READ, "an execution that never was", (_EXECUTION,), read_unknown_execution, ("unknown-execution",)),
+    Step(
+        "unknown execution",
+        Stage.READ,
+        "an execution that never was",
+        (_EXECUTION,),
+        read_unknown_execution,
+        ("unknown-execution",),
+    ),
     Step(
         "policy executions",
         Stage.READ,

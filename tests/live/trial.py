@@ -56,7 +56,7 @@ class Trial:
         executions: executions that this run has started.
         changed: whether the image may have been changed.
         changed_amis: whether its AMIs may have been.
-        deleted: whether the image is gone, as it was to be.
+        deleted: whether its deletion was asked for.
         observations: answers to questions that API.md does not leave open.
         readings: by variant, the readings that were shown, with the step that showed each.
     """
@@ -124,7 +124,9 @@ class Trial:
     def start(self, state: str, *, amis: bool = False, **more: Any) -> dict[str, Any]:
         """Start a state update of the image, and keep the execution that it started."""
         with_amis = {"executionRole": self.role, "includeResources": {"amis": True}} if amis else {}
-        answer = self.ask("start_resource_state_update", resourceArn=self.arn, state={"status": state}, **with_amis | more)
+        answer = self.ask(
+            "start_resource_state_update", resourceArn=self.arn, state={"status": state}, **with_amis | more
+        )
         if "lifecycleExecutionId" in answer and answer["lifecycleExecutionId"] not in self.executions:
             self.executions.append(answer["lifecycleExecutionId"])
         return answer
@@ -158,7 +160,9 @@ class Trial:
             if self.state in states:
                 break
             if waited >= CONSISTENCY_LIMIT:
-                raise StepFailed(f"the image is {self.state or 'gone'}, {waited:.0f} s after it was moved to {states[0]}")
+                raise StepFailed(
+                    f"the image is {self.state or 'gone'}, {waited:.0f} s after it was moved to {states[0]}"
+                )
             self.sleep(POLL_INTERVAL)
             waited += POLL_INTERVAL
         self.show("consistency", "lag" if waited else "immediate")
