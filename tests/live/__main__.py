@@ -79,7 +79,7 @@ def main(
                     _say(f"Not done: {stage}.")
                     break
             else:
-                _say(f"=== {stage.capitalize()} on {trial.arn}")
+                _say(f"=== {_title(stage)} on {trial.arn}")
             if not _carry_out(trial, stage, outcomes):
                 code = 1
                 if stage is not Stage.READ:
@@ -127,7 +127,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _agreed(trial: Trial, stage: Stage, ask: Callable[[str], str]) -> bool:
     """Show what a stage will do, and return whether that is agreed to."""
     steps = [step for step in STEPS if step.stage is stage]
-    _say(f"\n=== {stage.capitalize()}")
+    _say(f"\n=== {_title(stage)}")
     _say(f"On {trial.arn}, in account {trial.caller}, one after the other:")
     _say("\n".join(f"  {step.name}: {step.does}" for step in steps))
     if stage is not Stage.RECORD:
@@ -149,6 +149,10 @@ def _agreed(trial: Trial, stage: Stage, ask: Callable[[str], str]) -> bool:
     except EOFError:
         _say("no answer (without a terminal, --yes is needed)")
         return False
+
+
+def _title(stage: Stage) -> str:
+    return f"{stage[0].upper()}{stage[1:]}"
 
 
 def _carry_out(trial: Trial, stage: Stage, outcomes: dict[str, str]) -> bool:

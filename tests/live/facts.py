@@ -24,6 +24,8 @@ _PROSE = {"message", "reason", "statusMessage"}
 _HARMLESS = {"version", "platform", "osVersion", "DeregistrationProtection", "Architecture", "RootDeviceType"}
 _OWN_TAGS = {"CreatedBy", "DeprecatedBy", "EC2 Image Builder", "LifecycleExecutionAccess"}
 """Tags that the service sets or asks for."""
+_ID_PREFIXES = {"ami", "snap", "i", "lt", "vol"}
+"""Beginnings of ids that are AWS's; what stands before a number elsewhere may be somebody's word."""
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d+[a-z]?")
 _AWS_HOST = re.compile(r"\.(amazonaws\.com(\.cn)?|api\.aws|amazonaws\.eu)$")
 _PATTERNS = {
@@ -90,7 +92,7 @@ class Redactor:
             names = "|".join(re.escape(name) for name in sorted(self._names, key=len, reverse=True))
             patterns = [f"(?P<{kind}>{pattern})" for kind, pattern in _PATTERNS.items()]
             named = [rf"(?P<name>(?<![\w-])(?:{names})(?![\w-]))"] if names else []
-            self._pattern = re.compile("|".join(patterns + named))
+            self._pattern = re.compile("|".join(named + patterns))
         return self._pattern.sub(lambda match: self._replace(match.lastgroup or "", match[0]), text)
 
     def time(self, at: datetime) -> str:
@@ -104,7 +106,7 @@ class Redactor:
             return self.prose(text)
         if text and (replaced := self.prose(text)) != text and re.fullmatch(r"<[^<>]*>", replaced):
             return replaced
-        if member.lower().endswith("name") and 3 <= len(text) <= 128 and text not in self._names:
+        if member.lower().endswith(("name", "role")) and 3 <= len(text) <= 128 and text not in self._names:
             self._names[text], self._pattern = member, None
         return self._numbered(member or "text", text)
 
@@ -117,7 +119,8 @@ class Redactor:
             part = {1: " name", 2: " version", 3: " build"}.get(depth, "") if parts[2] == "imagebuilder" else ""
             return self._numbered(f"{parts[2]} {resource}{part} ARN", text.rstrip(".:"))
         if kind == "id":
-            return self._numbered(text.rpartition("-")[0], text)
+            prefix = text.rpartition("-")[0]
+            return self._numbered(prefix if prefix in _ID_PREFIXES else "id", text)
         if kind == "time":
             try:
                 at = datetime.fromisoformat(text)
@@ -142,7 +145,7 @@ class Redactor:
             "status": call.status,
         }
         if call.request_id:
-            fact["request_id"] = self._numbered("request", call.request_id)
+            fact["request_id"] = self.redact(call.request_id, None, "request")
         if call.answer is not None:
             fact["answer"] = self.redact(call.answer, call.model.output_shape)
         elif call.error is not None:

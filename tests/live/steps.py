@@ -101,6 +101,7 @@ def list_builds_by_name(trial: Trial) -> None:
         ("the name itself", name),
         ("its beginning and a wildcard", f"{name[:-1]}*"),
         ("a wildcard and its end", f"*{name[1:]}"),
+        ("wildcards on both sides", f"*{name}*"),
         ("in capitals", name.swapcase()),
         ("its beginning without a wildcard", name[:-1] or "-"),
     ):
@@ -533,6 +534,8 @@ def obstacles(trial: Trial, stage: Stage) -> list[str]:
         found.append(f"it is of the type {image.get('type')}: only images with AMIs are changed here")
     if trial.state != "AVAILABLE":
         found.append(f"it is {trial.state}: only an AVAILABLE image can be given back as it was")
+    if "deprecationTime" in image:
+        found.append("it has a deprecationTime, which would be lost")
     if trial.busy:
         found.append("an execution has it in use")
     if stage in (Stage.AMIS, Stage.DELETE):
