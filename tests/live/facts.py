@@ -29,7 +29,7 @@ _ID_PREFIXES = {"ami", "snap", "i", "lt", "vol"}
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d+[a-z]?")
 _AWS_HOST = re.compile(r"\.(amazonaws\.com(\.cn)?|api\.aws|amazonaws\.eu)$")
 _PATTERNS = {
-    "arn": r"arn:[a-z0-9-]+:[^\s\"'<>,;()\[\]{}]+",
+    "arn": r"arn:[a-z0-9-]+:[^\s\"'<>,;()\[\]{}]*[^\s\"'<>,;()\[\]{}.:]",
     "url": r"https?://[^\s\"'<>]+",
     "execution": r"\blce-[0-9a-fA-F-]{36}",
     "uuid": r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b",
@@ -112,12 +112,12 @@ class Redactor:
 
     def _replace(self, kind: str, text: str) -> str:
         if kind == "arn":
-            parts = text.rstrip(".:").split(":", 5)
+            parts = text.split(":", 5)
             resource = re.split(r"[/:]", parts[-1], maxsplit=1)[0] if len(parts) == 6 else "?"
             depth = parts[-1].count("/")
             # `image/web`, `image/web/1.0.0` and `image/web/1.0.0/1` are different things.
             part = {1: " name", 2: " version", 3: " build"}.get(depth, "") if parts[2] == "imagebuilder" else ""
-            return self._numbered(f"{parts[2]} {resource}{part} ARN", text.rstrip(".:"))
+            return self._numbered(f"{parts[2]} {resource}{part} ARN", text)
         if kind == "id":
             prefix = text.rpartition("-")[0]
             return self._numbered(prefix if prefix in _ID_PREFIXES else "id", text)

@@ -54,7 +54,7 @@ def test_the_same_value_has_the_same_replacement(redactor: Redactor) -> None:
 
 
 def test_an_answer_keeps_what_says_nothing_of_the_account(redactor: Redactor) -> None:
-    """Enumerations, versions, regions, numbers and the service's own tags stay; unknown texts, map keys and times do not."""
+    """Enumerations, versions, regions, numbers and the service's own tags stay; other texts and keys do not."""
     shape = MODELS["imagebuilder"].operation_model("GetImage").output_shape
     image = {
         "state": {"status": "AVAILABLE", "reason": "told by 123456789012"},

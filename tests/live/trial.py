@@ -58,6 +58,7 @@ class Trial:
         changed_amis: whether its AMIs may have been.
         deleted: whether its deletion was asked for.
         observations: answers to questions that API.md does not leave open.
+        clients: clients by service and region.
         readings: by variant, the readings that were shown, with the step that showed each.
     """
 
@@ -79,13 +80,13 @@ class Trial:
     deleted: bool = False
     observations: list[dict[str, Any]] = field(default_factory=list)
     readings: dict[str, dict[str, str]] = field(default_factory=dict)
+    clients: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.parts = ImageArn.parse(self.arn)
         self.began = self.now().astimezone(UTC)
         self.recorder = Recorder(self.session, self.now)
         self.service = Service(Configuration(), session=self.session)
-        self._clients: dict[tuple[str, str], Any] = {}
 
     # --- calls -----------------------------------------------------------------------------------------------------
 
@@ -96,10 +97,10 @@ class Trial:
             ClientError: the service answered with an error.
         """
         key = service, region or self.parts.region
-        if key not in self._clients:
+        if key not in self.clients:
             config = botocore.config.Config(retries={"mode": "standard", "total_max_attempts": 5})
-            self._clients[key] = self.session.client(service, region_name=key[1], config=config)
-        answer: dict[str, Any] = getattr(self._clients[key], operation)(**parameters)
+            self.clients[key] = self.session.client(service, region_name=key[1], config=config)
+        answer: dict[str, Any] = getattr(self.clients[key], operation)(**parameters)
         return answer
 
     def ask(self, operation: str, **parameters: Any) -> dict[str, Any]:
