@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -10,51 +11,11 @@ from pathlib import Path
 import pytest
 from pulumi_imagebuilder.claims import Claims
 
-from tests.provider.simulated import arns
-from tests.simulation.virtual_time import VirtualTimeLoop, run
+from tests.simulation.virtual_time import VirtualTimeLoop
+from tests.simulation.virtual_time import run as run_virtually
 
-ONE, TWO = arns(2)
-
-
-def test_an_image_that_any_resource_declares_is_claimed() -> None:
-    claims = Claims()
-    claims.declare("new", [ONE])
-    assert run(claims.unclaimed("old", [ONE, TWO])) == [TWO]
-    assert run(claims.unclaimed("", [TWO])) == [TWO]
-
-
-def test_a_resource_that_left_the_program_is_not_waited_for() -> None:
-    """The engine deletes it once the program has ended."""
-    loop = VirtualTimeLoop()
-    claims = Claims(now=loop.time)
-    claims.declare("new", [ONE])
-    assert run(claims.unclaimed("old", [TWO]), loop) == [TWO]
-    assert loop.time() == 0
-    loop.close()
-
-
-def test_what_other_resources_declare_is_waited_for_while_the_program_may_run() -> None:
-    """A resource that is replaced may be deleted before others are declared: half a second of quiet ends the wait."""
-    loop = VirtualTimeLoop()
-    claims = Claims(now=loop.time)
-    claims.declare("replaced", [ONE])
-    loop.call_later(0.4, claims.declare, "another", [])
-    loop.call_later(0.8, claims.declare, "mine", [TWO])
-    assert run(claims.unclaimed("replaced", [TWO]), loop) == []
-    assert 1.3 <= loop.time() < 1.45
-    loop.close()
-
-
-def test_the_wait_for_a_program_that_does_not_end_is_five_seconds() -> None:
-    loop = VirtualTimeLoop()
-    claims = Claims(now=loop.time)
-    claims.declare("replaced", [ONE])
-    for tenth in range(100):
-        loop.call_later(tenth / 10, claims.declare, f"another {tenth}", [])
-    assert run(claims.unclaimed("replaced", [TWO]), loop) == [TWO]
-    assert 5 <= loop.time() < 5.2
-    loop.close()
-
+RUN = "127.0.0.1:4711"
+ONE, TWO = (f"arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/{build}" for build in (1, 2))
 
 OTHER_PROCESS = """
 import sys
@@ -67,29 +28,109 @@ sys.stdin.read()
 """
 
 
-def test_what_another_process_of_the_run_declares_is_claimed_as_long_as_it_lives(tmp_path: Path) -> None:
-    folder = tmp_path / "claims"
-    mine = Claims("127.0.0.1:1", folder)
-    elsewhere = Claims("127.0.0.1:2", folder)
-    command = [sys.executable, "-c", OTHER_PROCESS, "127.0.0.1:1", str(folder), ONE]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == b"declared\n"
-        assert run(mine.unclaimed("old", [ONE, TWO])) == [TWO]
-        assert run(elsewhere.unclaimed("old", [ONE])) == [ONE]
-        assert mine._last_declared() > 0
-        other.communicate()
-    assert run(mine.unclaimed("old", [ONE])) == [ONE]
-    mine.declare("urn", [TWO])
-    assert [path.name for path in folder.iterdir()] == [f"127-0-0-1-1.{os.getpid()}"]
+def start(folder: Path, run: str, *arns: str) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", OTHER_PROCESS, run, str(folder), *arns],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "declared\n"
+    return process
 
 
-@pytest.mark.skipif(os.name == "nt", reason="there is no mode")
-def test_a_folder_that_others_can_write_is_not_used(tmp_path: Path) -> None:
+def unclaimed(claims: Claims) -> list[str]:
+    return asyncio.run(claims.unclaimed("", [ONE, TWO]))
+
+
+def test_what_this_process_declares() -> None:
+    """Is claimed, by whatever resource."""
+    claims = Claims()
+    assert unclaimed(claims) == [ONE, TWO]
+    claims.declare("urn", [ONE])
+    assert unclaimed(claims) == [TWO]
+
+
+def test_what_another_process_of_the_run_declares(tmp_path: Path) -> None:
+    """Is claimed as long as that process lives: one that ended before, as that of a preview, declares nothing."""
+    claims = Claims(RUN, tmp_path / "claims")
+    claims.declare("urn", [])
+    with start(tmp_path / "claims", RUN, ONE) as process:
+        assert unclaimed(claims) == [TWO]
+        process.kill()
+    assert unclaimed(claims) == [ONE, TWO]
+
+
+def test_what_a_process_of_another_run_declares(tmp_path: Path) -> None:
+    """Is not claimed: another stack."""
+    claims = Claims(RUN, tmp_path / "claims")
+    with start(tmp_path / "claims", "127.0.0.1:4712", ONE) as process:
+        assert unclaimed(claims) == [ONE, TWO]
+        process.kill()
+
+
+def test_files_of_processes_that_have_ended_are_removed(tmp_path: Path) -> None:
+    """The folder does not grow, and others cannot read it."""
     folder = tmp_path / "claims"
-    folder.mkdir(mode=0o777)
+    for _ in range(2):
+        with start(folder, RUN, ONE) as process:
+            process.kill()
+    Claims(RUN, folder).declare("urn", [TWO])
+    (left,) = folder.iterdir()
+    assert left.name.endswith(f".{os.getpid()}")
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_others_can_write_to_is_not_used(tmp_path: Path) -> None:
+    """What somebody else put there would keep images from being undone."""
+    folder = tmp_path / "claims"
+    folder.mkdir()
     folder.chmod(0o777)
-    claims = Claims("127.0.0.1:1", folder)
+    claims = Claims(RUN, folder)
     claims.declare("urn", [ONE])
     assert list(folder.iterdir()) == []
-    assert run(claims.unclaimed("old", [ONE, TWO])) == [TWO]
+    (folder / "127-0-0-1-4711.1").write_text(f'"{TWO}"\n', encoding="utf-8")
+    assert unclaimed(claims) == [TWO]
+
+
+@pytest.mark.parametrize("run", [None, ""])
+def test_without_an_engine(run: str | None, tmp_path: Path) -> None:
+    """There is nothing to have in common with others."""
+    claims = Claims(run, tmp_path / "claims")
+    claims.declare("urn", [ONE])
+    assert unclaimed(claims) == [TWO]
+    assert not (tmp_path / "claims").exists()
+
+
+def test_a_resource_that_left_the_program_is_not_waited_for() -> None:
+    """The engine deletes it once the program has ended."""
+    loop = VirtualTimeLoop()
+    claims = Claims(now=loop.time)
+    claims.declare("new", [ONE])
+    assert run_virtually(claims.unclaimed("old", [TWO]), loop) == [TWO]
+    assert loop.time() == 0
+    loop.close()
+
+
+def test_what_other_resources_declare_is_waited_for_while_the_program_may_run() -> None:
+    """A resource that is replaced may be deleted before others are declared: half a second of quiet ends the wait."""
+    loop = VirtualTimeLoop()
+    claims = Claims(now=loop.time)
+    claims.declare("replaced", [ONE])
+    loop.call_later(0.4, claims.declare, "another", [])
+    loop.call_later(0.8, claims.declare, "mine", [TWO])
+    assert run_virtually(claims.unclaimed("replaced", [TWO]), loop) == []
+    assert 1.3 <= loop.time() < 1.45
+    loop.close()
+
+
+def test_the_wait_for_a_program_that_does_not_end_is_five_seconds() -> None:
+    loop = VirtualTimeLoop()
+    claims = Claims(now=loop.time)
+    claims.declare("replaced", [ONE])
+    for tenth in range(100):
+        loop.call_later(tenth / 10, claims.declare, f"another {tenth}", [])
+    assert run_virtually(claims.unclaimed("replaced", [TWO]), loop) == [TWO]
+    assert 5 <= loop.time() < 5.2
+    loop.close()

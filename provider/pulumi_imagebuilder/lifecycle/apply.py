@@ -26,14 +26,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 from typing import Any, Final, Literal
 
-from ..errors import (
-    ExecutionFailed,
-    ImageBuilderError,
-    NotVerified,
-    ResourceNotFound,
-    ServiceError,
-    describe_failed_resources,
-)
+from ..errors import ExecutionFailed, ImageBuilderError, NotVerified, ServiceError, describe_failed_resources
 from .adoption import (
     Answer,
     find_adoptable_execution,
@@ -123,17 +116,19 @@ class _Application:
             # Before anything is started: an immediate change passes a schedule, which would still come true one day.
             await self._resolve_conflict(schedule.id)
             self._listed = None
+        if change.is_immediate:
+            await self._wait_for_others(listed)
         adoptable = await find_adoptable_execution(change, client, listed)
         unverified = 0
         for token in islice(change.token_candidates(), MAX_CANDIDATES):
             try:
                 answer = adoptable or await self._start(token)
-            except ResourceNotFound:
-                deleted = await find_earlier_deletion(change, client, token, self._before)
-                if deleted is None:
-                    raise
-                return deleted
             except ServiceError as error:
+                if await client.is_gone(error):
+                    deleted = await find_earlier_deletion(change, client, token, self._before)
+                    if deleted is None:
+                        raise
+                    return deleted
                 if error.code == "InvalidRequestException" and change.is_overdue(client.now):
                     return await apply(change.without_schedule(), client, self._before_start)
                 raise
@@ -235,6 +230,14 @@ class _Application:
                 client.progress.blocking_execution = None
                 await asyncio.sleep(poll_delay(waited))
         return await find_adoptable_execution(change, client, await client.executions())
+
+    async def _wait_for_others(self, listed: Sequence[Execution]) -> None:
+        """Wait for executions that an immediate change would pass, and that would move the image when they end."""
+        for execution in listed:
+            with contextlib.suppress(ExecutionUnknown):
+                if execution.unfinished and not await is_schedule(self._client, execution):
+                    await self._resolve_conflict(execution.id)
+                    self._listed = None
 
     async def _resolve_conflict(self, execution_id: str) -> None:
         """Wait until an execution that has the image in use has ended; a schedule that is to give way is cancelled."""
