@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from pulumi_imagebuilder.errors import ExecutionFailed, ResourceNotFound
+from pulumi_imagebuilder.errors import ExecutionFailed, ResourceNotFound, ServiceError
 from pulumi_imagebuilder.lifecycle import removal
 from pulumi_imagebuilder.lifecycle.entities import GONE, Outcome
 from pulumi_imagebuilder.lifecycle.state import UpdateState
@@ -20,7 +20,7 @@ DELETE = {**to("DELETED"), "includeResources": {"amis": True, "snapshots": True}
 
 
 def updated(sim: Simulation, request: Mapping[str, Any] = DISABLE, **options: Any) -> UpdateState:
-    return UpdateState.from_outcome(sim.apply(request, **options))
+    return UpdateState.from_outcome(sim.apply(request, **options), request["state"]["status"])
 
 
 def cancel(sim: Simulation, state: UpdateState) -> None:
@@ -207,6 +207,47 @@ def test_a_clean_up_of_an_image_that_is_gone_finds_what_deleted_it(reading: str)
     assert again.resources == first.resources
     assert len(sim.ids()) == 1
     assert "start_resource_state_update" not in sim.counts
+
+
+def test_a_build_that_failed_is_deleted_once() -> None:
+    """It has no AMIs whose deletion would show: the entry of the record does."""
+    sim = Simulation([{"arn": ARN, "state": "FAILED"}])
+    assert clean_up(sim, declared_at="1") is not None
+    again = clean_up(sim, declared_at="1")
+    assert again is not None
+    assert again.execution is not None
+    assert (again.image, again.execution.id) == (GONE, sim.ids()[0])
+    assert len(sim.ids()) == 1
+
+
+@pytest.mark.parametrize("reading", ["not-found", "state"])
+def test_an_image_that_goes_as_it_is_restored_leaves_nothing_to_restore(reading: str) -> None:
+    """As by a clean-up of the same image in the same destroy."""
+    sim = Simulation(variants={"deleted-image": reading})
+    state = updated(sim)
+
+    def delete(parameters: Mapping[str, Any], ask: Callable[..., Any]) -> dict[str, Any]:
+        if len(sim.ids()) == 1:
+            sim.person(DELETE)
+            sim.advance(seconds=30)
+        return ask()
+
+    sim.overrides["start_resource_state_update"] = delete
+    restore(sim, state)
+    assert sim.executions() == [("DISABLED", "SUCCESS"), ("DELETED", "SUCCESS")]
+
+
+@pytest.mark.parametrize("code", ["ResourceNotFoundException", "InvalidRequestException", "ForbiddenException"])
+def test_a_refused_restore_of_an_image_that_is_there_is_an_error(code: str) -> None:
+    sim = Simulation()
+    state = updated(sim)
+
+    def refuse(parameters: Mapping[str, Any], ask: Callable[..., Any]) -> dict[str, Any]:
+        raise refusal(code)
+
+    sim.overrides["start_resource_state_update"] = refuse
+    with pytest.raises(ServiceError, match=f"^changing the image: {code}: refused"):
+        restore(sim, state)
 
 
 @pytest.mark.parametrize("before", ["nothing", "another state", "a failure"])

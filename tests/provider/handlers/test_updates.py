@@ -1,4 +1,4 @@
-"""The life of each kind of resource, as both providers have it."""
+"""The life of a state update, of one image or many."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from pulumi_imagebuilder.errors import (
     ExecutionFailed,
     FleetFailed,
     ImageBuilderError,
-    PermanentError,
     ServiceError,
     TimedOut,
 )
-from pulumi_imagebuilder.handlers import CleanupHandler, FleetHandler, StateUpdateHandler, declare, digest
+from pulumi_imagebuilder.handlers import FleetHandler
+from pulumi_imagebuilder.handlers.base import digest
+from pulumi_imagebuilder.handlers.updates import declare
 from pulumi_imagebuilder.host import Call
 from pulumi_imagebuilder.lifecycle.state import UpdateState
 from pulumi_imagebuilder.validation import UNKNOWN, Kind
@@ -38,7 +39,7 @@ from tests.provider.simulated import (
     single,
 )
 
-RELEASE = Path(__file__).parents[1] / "package" / "releases" / "0.1.0"
+RELEASE = Path(__file__).parents[2] / "package" / "releases" / "0.1.0"
 
 
 @pytest.fixture
@@ -53,17 +54,6 @@ def stack(sim: Simulation) -> Stack:
 
 def call(operation: str = "create", **more: Any) -> Call:
     return Call(operation, "urn:pulumi:dev::project::type::web", **more)
-
-
-# --- check and diff ---
-
-
-def test_a_check_reports_failures_and_claims_what_is_known(sim: Simulation) -> None:
-    handler = sim.handler(Kind.SINGLE)
-    checked = sim.run(handler.check(call("check"), {}, {"resource_arn": ARN, "state": "GONE"}))
-    assert [each.property for each in checked.failures] == ["state"]
-    assert sim.run(sim.host.claims.unclaimed("another", [ARN])) == []
-    assert sim.counts == {}
 
 
 @pytest.mark.parametrize(
@@ -83,16 +73,6 @@ def test_a_check_reports_failures_and_claims_what_is_known(sim: Simulation) -> N
 )
 def test_images_are_those_that_are_known(sim: Simulation, kind: Kind, inputs: dict[str, Any], found: list[str]) -> None:
     assert sim.handler(kind).images(inputs) == found
-
-
-def test_an_unchanged_program_makes_no_call(sim: Simulation, stack: Stack) -> None:
-    declared = {"web": single(), "all": fleet(arns(4)[1:3]), "clean": cleanup(arns(4)[3])}
-    stack.up(**declared)
-    before = {name: kept.state for name, kept in stack.kept.items()}
-    stack.up(**declared)
-    assert sim.counts == {}
-    assert stack.preview(**declared) == dict.fromkeys(declared, False)
-    assert {name: kept.state for name, kept in stack.kept.items()} == before
 
 
 @pytest.mark.parametrize(
@@ -115,18 +95,6 @@ def test_what_is_sent_is_carried_out_again(sim: Simulation, stack: Stack, more: 
     assert stack.kept["web"].state["lifecycle_execution_id"] == sim.ids()[1]
 
 
-def test_of_a_declared_token_the_state_has_a_digest(sim: Simulation, stack: Stack) -> None:
-    """It may be a secret; the output of the same name is the token that was sent."""
-    stack.up(web=single(client_token="mine"))
-    state = stack.kept["web"].state
-    assert state["client_token"] == "mine"
-    assert state["__client_token"] == digest("mine") != "mine"
-    assert stack.preview(web=single(client_token="mine")) == {"web": False}
-    assert stack.preview(web=single(client_token="other")) == {"web": True}
-    assert stack.preview(web=single()) == {"web": True}
-    assert (digest(None), digest(UNKNOWN)) == (None, UNKNOWN)
-
-
 def test_drift_is_told_where_the_inputs_have_not_changed(sim: Simulation, stack: Stack) -> None:
     stack.up(all=fleet(arns(4)))
     sim.move("AVAILABLE")
@@ -146,9 +114,6 @@ def test_drift_is_told_where_the_inputs_have_not_changed(sim: Simulation, stack:
     ]
     stack.up(all=fleet(arns(4)))
     assert [len(sim.ids(arn)) for arn in arns(4)] == [2, 2, 2, 1]
-
-
-# --- create and update ---
 
 
 def test_a_created_resource_has_its_inputs_and_outputs(sim: Simulation, stack: Stack) -> None:
@@ -226,9 +191,6 @@ def test_a_failure_is_an_error_and_nothing_is_kept(sim: Simulation, stack: Stack
     with pytest.raises(ExecutionFailed):
         stack.up(web=single())
     assert stack.kept == {}
-
-
-# --- partial state, as the native provider keeps it ---
 
 
 def test_a_create_that_ran_out_of_time_is_continued_from_its_state(sim: Simulation) -> None:
@@ -335,9 +297,6 @@ def test_a_refused_start_says_that_nothing_was_started(sim: Simulation) -> None:
     assert sim.run(handler.create(call(), inputs)).started is True
 
 
-# --- read ---
-
-
 def test_a_read_keeps_the_inputs_and_drops_what_is_of_old(sim: Simulation, stack: Stack) -> None:
     """State of release 0.1.0 has keys that are not written any more."""
     stack.up(web=single())
@@ -389,9 +348,6 @@ def test_an_image_of_a_fleet_that_has_vanished_is_drift_with_what_to_do(sim: Sim
     assert after["executions"][arns(2)[1]] == before["executions"][arns(2)[1]]
 
 
-# --- delete ---
-
-
 def test_retain_makes_no_call(sim: Simulation, stack: Stack) -> None:
     stack.up(web=single(), all=fleet(arns(4)[1:]))
     stack.destroy()
@@ -425,75 +381,11 @@ def test_a_fleet_that_goes_is_undone_side_by_side(sim: Simulation, stack: Stack)
     assert sim.loop.time() - before < 12
 
 
-def test_what_the_program_still_declares_is_left_and_named(sim: Simulation, stack: Stack) -> None:
-    stack.up(web=single(on_destroy="restore"), all=fleet(arns(4)[1:], on_destroy="restore"), clean=cleanup())
-    stack.up(new=fleet(arns(4), on_destroy="restore"))
-    assert {sim.state(arn) for arn in arns(4)} == {"DISABLED"}
-    left = "left unchanged, because the program still declares it: image"
-    assert sorted(sim.row.logged) == sorted(
-        [
-            f"web: {left} {ARN}",
-            f"clean: {left} {ARN}",
-            f"all: {left} web/1.0.0/2, web/1.0.0/3, web/1.0.0/4 (arn:aws:imagebuilder:us-east-1:123456789012:image/…)",
-        ]
-    )
-
-
 def test_what_leaves_a_fleet_but_is_declared_elsewhere_is_left(sim: Simulation, stack: Stack) -> None:
     stack.up(all=fleet(arns(2), on_destroy="restore"))
     stack.up(all=fleet(arns(1), on_destroy="restore"), web=single(arn=arns(2)[1]))
     assert sim.state(arns(2)[1]) == "DISABLED"
     assert sim.row.logged == [f"all: left unchanged, because the program still declares it: image {arns(2)[1]}"]
-
-
-def test_a_clean_up_acts_when_it_goes_and_not_before() -> None:
-    sim = Simulation(images(2), roles=["ImageLifecycle", "Another"])
-    stack = Stack(sim)
-    stack.up(clean=cleanup())
-    declared = stack.kept["clean"].state["__declared"]
-    assert stack.kept["clean"].id == ARN
-    stack.up(clean=cleanup(execution_role="Another"))
-    assert (stack.kept["clean"].state["execution_role"], stack.kept["clean"].state["__declared"]) == (
-        "Another",
-        declared,
-    )
-    assert sim.counts == {}
-    stack.up()
-    assert sim.state() == "DELETED"
-    assert sim.starts[0]["executionRole"] == "Another"
-
-
-def test_a_clean_up_that_moves_on_deletes_the_image_before() -> None:
-    sim = Simulation(images(2))
-    stack = Stack(sim)
-    stack.up(clean=cleanup())
-    stack.up(clean=cleanup(arns(2)[1]))
-    assert (sim.state(), sim.state(arns(2)[1])) == ("DELETED", "AVAILABLE")
-
-
-def test_only_ten_of_many_that_a_clean_up_leaves_out_are_named() -> None:
-    sim = Simulation([{"arn": ARN, "amis": [{"tags": {"keep": "yes"}}] * 12}])
-    stack = Stack(sim)
-    stack.up(clean=cleanup(exclusion_rules={"amis": {"tag_map": {"keep": "yes"}}}))
-    stack.destroy()
-    kept = [ami.id for ami in sim.backend.images[ARN].amis]
-    named_ones = ", ".join(f"{id_} (us-east-1)" for id_ in kept[:10])
-    assert sim.row.logged == [
-        f"clean: the record of image {ARN} is kept, because the exclusion rules left out {named_ones} and 2 more"
-    ]
-
-
-def test_a_clean_up_of_an_image_whose_record_alone_was_deleted_warns(sim: Simulation, stack: Stack) -> None:
-    stack.up(clean=cleanup())
-    del sim.backend.images[ARN]
-    stack.destroy()
-    assert sim.row.logged == [
-        f"clean: warning: image {ARN} is gone already, and no lifecycle execution deleted it: AMIs, snapshots or "
-        "containers of it that still exist are to be deleted by hand"
-    ]
-
-
-# --- the change that is declared ---
 
 
 BEFORE = UpdateState("lce-1", "SUCCESS", image_state="DEPRECATED", client_token="before")
@@ -541,9 +433,6 @@ def test_a_schedule_has_elapsed_if_the_same_one_ended_well() -> None:
     assert declared(UpdateState("lce-1", "FAILED"), {"update_at": AHEAD}, update_at=AHEAD).schedule_elapsed is False
 
 
-# --- state of release 0.1.0 ---
-
-
 def test_the_state_of_release_0_1_0_continues_with_its_longer_token() -> None:
     """Nothing is started for it as it is; what is edited follows on it with a token of 36 characters."""
     sim = Simulation([])
@@ -576,40 +465,6 @@ def test_the_state_of_release_0_1_0_continues_with_its_longer_token() -> None:
         fleet=False,
     )
     assert result.state["client_token"] == next(change.token_candidates())
-
-
-# --- in use ---
-
-
-def test_amis_in_use_are_refused_before_anything_is_started() -> None:
-    sim = Simulation([{"arn": ARN, "amis": [{"used_by": {"parameters": ["/golden/web"]}}]}])
-    stack = Stack(sim)
-    with pytest.raises(ImageBuilderError, match=f"changing image {ARN} to DISABLED: .*/golden/web"):
-        stack.up(web=single(in_use="refuse"))
-    assert sim.starts == []
-    stack.up(web=single(in_use="warn"))
-    assert sim.state() == "DISABLED"
-    assert any("/golden/web" in each and "warning" in each for each in sim.row.logged)
-
-
-def test_more_amis_than_allowed_are_refused(sim: Simulation, stack: Stack) -> None:
-    with pytest.raises(PermanentError, match="2 AMIs would be disabled, and max_amis is 1: nothing is started"):
-        stack.up(web=single(max_amis=1))
-    assert sim.starts == []
-    stack.up(web=single(max_amis=2))
-    assert sim.state() == "DISABLED"
-
-
-def test_the_preview_shows_the_size_once(sim: Simulation) -> None:
-    handler = sim.handler(Kind.SINGLE)
-    for _ in range(2):
-        sim.run(handler.check(call("check", dry_run=True), {}, single("DELETED", in_use="refuse")[1]))
-    assert len(sim.row.logged) == 1
-    assert sim.row.logged[0].startswith("web: would delete 1 image: 2 AMIs in ")
-    assert sim.starts == []
-
-
-# --- import and preview of the native provider ---
 
 
 def test_an_image_is_imported_as_if_its_state_had_been_declared(sim: Simulation) -> None:
@@ -661,10 +516,3 @@ def test_a_preview_knows_what_stays_as_it_is(sim: Simulation, stack: Stack) -> N
     assert unknown["executions"] == UNKNOWN
     kept = sim.handler(Kind.CLEANUP).preview(call(), {}, cleanup()[1])
     assert (kept.id, kept.state["resource_arn"]) == (ARN, ARN)
-
-
-def test_arguments_are_those_of_the_declaration(sim: Simulation) -> None:
-    assert "resource_arns" in sim.handler(Kind.FLEET).arguments
-    assert "resource_arn" in sim.handler(Kind.SINGLE).arguments
-    assert "state" not in sim.handler(Kind.CLEANUP).arguments
-    assert {type(sim.handler(kind)) for kind in Kind} == {StateUpdateHandler, FleetHandler, CleanupHandler}
