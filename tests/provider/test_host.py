@@ -339,3 +339,16 @@ def test_a_loop_in_a_thread_runs_work_of_several_threads() -> None:
     loop._loop.call_soon_threadsafe(loop._loop.stop)
     thread.join(10)
     loop._loop.close()
+
+
+def test_cancelling_after_a_run_ended_is_no_error(sim: Simulation) -> None:
+    run(sim, {ARN: change})
+    sim.host.cancel()
+
+
+def test_a_host_has_the_claims_of_its_engines_run() -> None:
+    row = Row()
+    row.address = None  # type: ignore[attr-defined]
+    host = Host(lambda: Simulation().service, row)  # type: ignore[arg-type]
+    host.claims.declare("urn", [ARN])
+    assert asyncio.run(host.claims.unclaimed("", arns(2))) == arns(2)[1:]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pulumi_imagebuilder.errors import (
+from pulumi_imagebuilder.errors import ConfigurationError, ImageBuilderError, PermanentError
     ImageBuilderError,
     PermanentError,
 )
@@ -103,13 +103,62 @@ def test_more_amis_than_allowed_are_refused(sim: Simulation, stack: Stack) -> No
     assert sim.state() == "DISABLED"
 
 
-def test_the_preview_shows_the_size_once(sim: Simulation) -> None:
+def previewed(sim: Simulation, olds: dict[str, Any], news: dict[str, Any], *, create: bool = False) -> list[str]:
+    """Return what a preview of an update, or a create, logs."""
+    sim.row.logged.clear()
     handler = sim.handler(Kind.SINGLE)
     for _ in range(2):
-        sim.run(handler.check(call("check", dry_run=True), {}, single("DELETED", in_use="refuse")[1]))
-    assert len(sim.row.logged) == 1
-    assert sim.row.logged[0].startswith("web: would delete 1 image: 2 AMIs in ")
-    assert sim.starts == []
+        dry = call("check", dry_run=True)
+        sim.run(handler.check(dry, {} if create else olds, news))
+        if not create:
+            sim.run(handler.diff(dry, olds, news))
+    return [each.partition(":")[2].strip() for each in sim.row.logged]
+
+
+def test_the_preview_shows_the_size_once() -> None:
+    """Of what is created or runs again; with a warning for what would be refused, and none for what is ignored."""
+    sim = Simulation([{"arn": ARN, "amis": [{"used_by": {"parameters": ["/golden/web"]}}]}])
+    size = "would disable 1 image: 1 AMI in us-east-1"
+    guarded = single(in_use="refuse")[1]
+    line, warning = previewed(sim, {}, guarded, create=True)
+    assert line.startswith(size)
+    assert warning.startswith("warning: `pulumi up` would refuse this: ")
+    assert "/golden/web" in warning
+    assert len(previewed(sim, {}, single()[1], create=True)) == 1
+    stack = Stack(sim)
+    stack.up(web=single("DEPRECATED"))
+    olds = stack.kept["web"].state
+    assert previewed(sim, olds, single("DEPRECATED")[1]) == []
+    assert previewed(sim, olds, single("DEPRECATED", wait=False)[1]) == []
+    assert len(previewed(sim, olds, guarded)) == 2
+    assert len(sim.ids()) == 1
+
+
+def test_a_preview_that_cannot_look_up_what_it_shows_does_not_fail() -> None:
+    sim = Simulation()
+
+    def connect() -> Any:
+        raise ConfigurationError("aws:profile: no such profile")
+
+    sim.host._connect = connect
+    assert previewed(sim, {}, single(in_use="refuse")[1], create=True) == []
+
+
+def test_an_up_shows_no_size(sim: Simulation) -> None:
+    handler = sim.handler(Kind.SINGLE)
+    sim.run(handler.check(call("check"), {}, single(in_use="refuse")[1]))
+    sim.run(handler.diff(call("diff"), {**single()[1], "state": "AVAILABLE"}, single(in_use="refuse")[1]))
+    assert sim.row.logged == []
+
+
+def test_an_image_that_two_resources_want_in_two_states_is_warned_of(sim: Simulation) -> None:
+    """They would take it from each other at every run."""
+    stack = Stack(sim)
+    stack.up(first=single("DISABLED"), second=single("DEPRECATED", arn=arns(2)[1]), third=fleet(arns(2), "DISABLED"))
+    assert sim.row.logged == [
+        f"third: warning: image {arns(2)[1]} is declared DISABLED here and DEPRECATED by second: the two take it from "
+        "each other, so declare it once"
+    ]
 
 
 def test_arguments_are_those_of_the_declaration(sim: Simulation) -> None:

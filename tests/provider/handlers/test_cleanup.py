@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from pulumi_imagebuilder.host import Call
+from pulumi_imagebuilder.validation import UNKNOWN, Kind
 
 from tests.provider.simulated import (
     ARN,
@@ -76,3 +77,25 @@ def test_a_clean_up_of_an_image_whose_record_alone_was_deleted_warns(sim: Simula
         f"clean: warning: image {ARN} is gone already, and no lifecycle execution deleted it: AMIs, snapshots or "
         "containers of it that still exist are to be deleted by hand"
     ]
+
+
+def test_the_preview_of_a_replacement_shows_what_that_would_delete(sim: Simulation, stack: Stack) -> None:
+    stack.up(clean=cleanup(in_use="refuse"))
+    handler = sim.handler(Kind.CLEANUP)
+    olds, inputs = stack.kept["clean"].state, stack.kept["clean"].inputs
+    previewed = call("check", dry_run=True)
+
+    def preview(news: dict[str, Any]) -> list[str]:
+        sim.run(handler.check(previewed, inputs, news))
+        sim.run(handler.diff(previewed, olds, news))
+        logged = [each.partition(":")[2].strip() for each in sim.row.logged]
+        sim.row.logged.clear()
+        return logged
+
+    assert preview(inputs) == []
+    assert preview({**inputs, "execution_role": "Another"}) == []
+    assert preview({**inputs, "resource_arn": UNKNOWN}) == []
+    (line,) = preview({**inputs, "resource_arn": arns(2)[1]})
+    assert line.startswith("would delete 1 image: 2 AMIs in ")
+    assert sim.run(sim.handler(Kind.CLEANUP).check(previewed, {}, inputs)).failures == []
+    assert sim.row.logged == []

@@ -282,6 +282,17 @@ def test_an_image_that_left_a_fleet_and_could_not_be_undone_stays_in_its_state(s
     assert list(stack.kept["all"].state["executions"]) == [arns(2)[1]]
 
 
+def test_what_ran_out_of_time_or_was_immediate_says_that_it_was_started(sim: Simulation) -> None:
+    handler = sim.handler(Kind.SINGLE)
+    inputs = sim.run(handler.check(call("check"), {}, single()[1])).inputs
+    result = sim.run(handler.create(call(time_limit=5), inputs))
+    assert (result.started, type(result.error)) == (True, TimedOut)
+    sim.advance(minutes=1)
+    immediate = single("DEPRECATED", execution_role=None, include_resources=None)[1]
+    inputs = sim.run(handler.check(call("check"), {}, immediate)).inputs
+    assert sim.run(handler.create(call(), inputs)).started is True
+
+
 def test_a_refused_start_says_that_nothing_was_started(sim: Simulation) -> None:
     """Then what Pulumi had before is still right."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from pulumi_imagebuilder.errors import ExecutionFailed, InUse, NotVerified, ResourceNotFound, ServiceError
-from pulumi_imagebuilder.lifecycle.apply import MAX_CANDIDATES, MAX_UNVERIFIED, apply
+from pulumi_imagebuilder.lifecycle.apply import MAX_CANDIDATES, MAX_UNVERIFIED, apply, wait_until_built
 from pulumi_imagebuilder.lifecycle.change import Change
 from pulumi_imagebuilder.lifecycle.entities import GONE
 
@@ -264,6 +264,21 @@ def test_an_execution_that_ended_moments_ago_is_waited_for(sim: Simulation) -> N
     sim.overrides["get_image"] = lag
     assert sim.apply(**TRIGGERED).image.state == "DISABLED"
     assert len(sim.ids()) == 1
+
+
+def test_an_image_is_read_four_times_before_it_is_taken_for_moved(sim: Simulation) -> None:
+    sim.apply(**TRIGGERED)
+    sim.move("AVAILABLE")
+    started: list[float] = []
+
+    def start(parameters: Parameters, ask: Ask) -> dict[str, Any]:
+        started.append(sim.counts["get_image"])
+        return ask()
+
+    sim.overrides["start_resource_state_update"] = start
+    sim.apply(**TRIGGERED)
+    # Once to begin with, once after its execution was found, and three times more in 3.5 s.
+    assert started == [1, 5]
 
 
 def test_an_immediate_change_that_never_shows_is_given_up(sim: Simulation) -> None:
@@ -795,6 +810,14 @@ def test_a_refusal_that_does_not_concern_a_role_is_not_waited_out(
 # --- builds ---
 
 
+def test_a_build_is_looked_at_in_time_whenever_it_is_waited_for() -> None:
+    sim = Simulation(images(1, state="BUILDING"))
+    sim.run(asyncio.sleep(1000))
+    sim.loop.call_later(20, lambda: sim.move("AVAILABLE"))
+    assert sim.run(wait_until_built(sim.client())).state == "AVAILABLE"
+    assert 1020 <= sim.loop.time() < 1022
+
+
 def test_only_a_change_that_awaits_builds_waits_for_one(sim: Simulation) -> None:
     sim = Simulation(images(1, state="BUILDING"))
     sim.loop.call_later(20, lambda: sim.move("AVAILABLE"))
@@ -861,6 +884,15 @@ def test_the_hook_is_called_again_before_another_start(sim: Simulation) -> None:
     sim.overrides["start_resource_state_update"] = refuse("ResourceInUseException", times=2)
     sim.apply(before_start=guard)
     assert len(asked) == 3
+
+
+def test_the_executions_that_were_just_listed_are_not_listed_again_for_the_hook(sim: Simulation) -> None:
+    async def guard(change: Change, client: Any) -> None: ...
+
+    sim.person(to("DEPRECATED"))
+    sim.advance(minutes=5)
+    sim.apply(before_start=guard, **TRIGGERED)
+    assert sim.counts["list_lifecycle_executions"] == 1
 
 
 def test_names_of_other_images_are_not_touched(sim: Simulation) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from pulumi_imagebuilder.errors import ResourceNotFound, ServiceError
+from pulumi_imagebuilder.errors import CredentialsError, ResourceNotFound, ServiceError
 from pulumi_imagebuilder.lifecycle.client import ExecutionUnknown, ImageClient
 from pulumi_imagebuilder.lifecycle.entities import GONE, Image
+from pulumi_imagebuilder.lifecycle.progress import FleetProgress
 
 from tests.provider.simulated import ARN, DISABLE, STEM, Simulation, images, named, refusal, to
 
@@ -442,3 +443,44 @@ def test_a_deleted_image_that_lists_do_not_contain_any_more_is_not_asked_for(rul
     assert sim.run(work()).state == ("AVAILABLE" if rules else "DELETED")
     assert "get_image" not in sim.counts
     assert sim.counts["list_image_build_versions"] == 2
+
+
+def test_an_image_of_a_fleet_has_ended_while_its_state_is_read_and_not_if_that_fails() -> None:
+    sim = Simulation()
+    fleet = FleetProgress("changing", now=sim.loop.time)
+    client = sim.client()
+    client.progress.fleet = fleet
+    seen: list[int] = []
+
+    def look(parameters: Mapping[str, Any], ask: Callable[..., Any]) -> dict[str, Any]:
+        seen.append(fleet.ended)
+        if len(seen) == 3:
+            raise refusal("ExpiredTokenException")
+        return ask()
+
+    sim.overrides["get_image"] = look
+    sim.run(client.find_image())
+    sim.run(client.start({"state": {"status": "DEPRECATED"}}, "token"))
+    sim.run(client.find_image())
+    assert (seen, fleet.ended) == ([0, 1], 0)
+    with pytest.raises(CredentialsError):
+        sim.run(client.find_image())
+    assert (seen, fleet.ended) == ([0, 1, 1], 0)
+
+
+def test_an_error_of_a_fleets_read_is_that_of_each_image() -> None:
+    """One that the barrier raises, as where the configuration cannot be used."""
+    sim = Simulation()
+    fleet = FleetProgress("changing", now=sim.loop.time)
+    client = sim.client()
+    client.progress.fleet = fleet
+    sim.run(client.find_image())
+    sim.run(client.start({"state": {"status": "DEPRECATED"}}, "token"))
+
+    async def read(*_: Any, **__: Any) -> Any:
+        raise ServiceError("no", "Code")
+
+    client._barrier.read = read  # type: ignore[method-assign]
+    with pytest.raises(ServiceError):
+        sim.run(client.find_image())
+    assert fleet.ended == 0

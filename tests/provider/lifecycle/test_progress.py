@@ -267,3 +267,13 @@ def test_images_are_named_in_the_order_of_their_numbers_with_the_common_part_onc
         "web/1.0.0/1 (arn:aws:imagebuilder:us-east-1:123456789012:image/…), "
         "web/1.0.0/1 (arn:aws:imagebuilder:eu-west-1:123456789012:image/…)"
     )
+
+
+def test_an_image_whose_state_was_still_to_be_read_is_no_news_once_it_is_done(
+    fleet: FleetProgress, clock: Clock
+) -> None:
+    clock.now += 30
+    fleet.ended = 2
+    assert fleet.news() is not None
+    fleet.done, fleet.ended = 1, 1
+    assert fleet.news() is None
