@@ -6,9 +6,6 @@ from typing import Any
 
 import pytest
 from pulumi_imagebuilder.errors import ConfigurationError, ImageBuilderError, PermanentError
-    ImageBuilderError,
-    PermanentError,
-)
 from pulumi_imagebuilder.handlers import CleanupHandler, FleetHandler, StateUpdateHandler
 from pulumi_imagebuilder.handlers.base import digest
 from pulumi_imagebuilder.host import Call
