@@ -134,3 +134,24 @@ def test_the_wait_for_a_program_that_does_not_end_is_five_seconds() -> None:
     assert run_virtually(claims.unclaimed("replaced", [TWO]), loop) == [TWO]
     assert 5 <= loop.time() < 5.2
     loop.close()
+
+
+def test_the_files_are_in_the_systems_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    Claims(RUN).declare("urn", [ONE])
+    (folder,) = tmp_path.iterdir()
+    assert folder.name == f"pulumi-imagebuilder-{os.getuid()}"
+    assert [path.read_text(encoding="utf-8") for path in folder.iterdir()] == [f'"{ONE}"\n']
+
+
+def test_a_line_that_is_not_written_to_its_end_yet_claims_nothing(tmp_path: Path) -> None:
+    """Those before it do."""
+    folder = tmp_path / "claims"
+    claims = Claims(RUN, folder)
+    claims.declare("urn", [])
+    with start(folder, RUN, ONE) as process:
+        (other,) = (path for path in folder.iterdir() if not path.name.endswith(f".{os.getpid()}"))
+        with other.open("a", encoding="utf-8") as file:
+            file.write('"arn:')
+        assert unclaimed(claims) == [TWO]
+        process.kill()

@@ -188,12 +188,13 @@ def test_configuring_prepares_the_sdk_once_for_all(monkeypatch: pytest.MonkeyPat
     assert done == ["pool", "errors"]
 
 
-def test_all_providers_of_a_process_share_its_host(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("address", [None, "127.0.0.1:9"])
+def test_all_providers_of_a_process_share_its_host(address: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has the address of the engine that started it, and reads the stack's configuration at the first call."""
     monkeypatch.setattr(dynamic, "_processes", [])
     watched: list[str | None] = []
     monkeypatch.setattr("pulumi_imagebuilder.engine.Engine.watch", lambda self: watched.append(self.address))
-    monkeypatch.setattr(dynamic.sys, "argv", ["provider"])
+    monkeypatch.setattr(dynamic.sys, "argv", ["provider", *([address] if address else [])])
     loops: list[Any] = []
 
     class Loop:
@@ -205,5 +206,5 @@ def test_all_providers_of_a_process_share_its_host(monkeypatch: pytest.MonkeyPat
     config = Config({"aws:profile": "p"}, "project")
     first, second = dynamic._process(config), dynamic._process(config)
     assert first is second
-    assert watched == [None]
+    assert watched == [address]
     assert first.host.session.service.configuration.profile == "p"

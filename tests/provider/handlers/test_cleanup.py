@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pulumi_imagebuilder.errors import ExecutionFailed
 from pulumi_imagebuilder.host import Call
 from pulumi_imagebuilder.validation import UNKNOWN, Kind
 
@@ -14,6 +15,7 @@ from tests.provider.simulated import (
     Stack,
     arns,
     cleanup,
+    failure,
     images,
 )
 
@@ -99,3 +101,14 @@ def test_the_preview_of_a_replacement_shows_what_that_would_delete(sim: Simulati
     assert line.startswith("would delete 1 image: 2 AMIs in ")
     assert sim.run(sim.handler(Kind.CLEANUP).check(previewed, {}, inputs)).failures == []
     assert sim.row.logged == []
+
+
+def test_a_clean_up_that_fails_is_an_error_and_stays(sim: Simulation, stack: Stack) -> None:
+    stack.up(clean=cleanup())
+    sim.fault(f"execution fail image={ARN} region=us-east-1 reason=Denied")
+    text = failure(sim, stack.destroy, ExecutionFailed)
+    assert text.startswith(
+        f"deleting image {ARN}: lifecycle execution lce-1 ended as FAILED: 1 of 2 resources failed; failed: ami-"
+    )
+    assert text.endswith("fix the cause and run the same command again to start a new execution")
+    assert "clean" in stack.kept

@@ -509,6 +509,28 @@ def test_what_cannot_be_imported_is_an_error(id_: str, text: str) -> None:
     assert str(refused).startswith("importing all: ")
 
 
+def test_an_import_that_may_not_read_is_an_error(sim: Simulation) -> None:
+    def refuse(parameters: Any, ask: Any) -> Any:
+        raise refusal("ForbiddenException")
+
+    sim.overrides["get_image"] = refuse
+    state, error = sim.run(sim.handler(Kind.SINGLE).find(call("read"), ARN))
+    assert state is None
+    assert str(error).startswith(f"importing image {ARN}: ForbiddenException: refused")
+
+
+def test_the_preview_of_a_replacement_is_that_of_its_create(sim: Simulation, stack: Stack) -> None:
+    """The engine has it checked by itself: shown once."""
+    stack.up(web=single())
+    handler = sim.handler(Kind.SINGLE)
+    olds, news = stack.kept["web"].state, single(arn=arns(2)[1], in_use="refuse")[1]
+    sim.run(handler.check(call("check", dry_run=True), stack.kept["web"].inputs, news))
+    assert sim.run(handler.diff(call("diff"), olds, news)).inputs.replace == {"resource_arn"}
+    assert sim.row.logged == []
+    sim.run(handler.check(call("check", dry_run=True), {}, news))
+    assert len(sim.row.logged) == 1
+
+
 def test_a_preview_knows_what_stays_as_it_is(sim: Simulation, stack: Stack) -> None:
     stack.up(web=single(), all=fleet(arns(2)))
     single_state, fleet_state = stack.kept["web"].state, stack.kept["all"].state

@@ -270,9 +270,11 @@ def test_an_image_is_read_four_times_before_it_is_taken_for_moved(sim: Simulatio
     sim.apply(**TRIGGERED)
     sim.move("AVAILABLE")
     started: list[float] = []
+    began = sim.loop.time()
 
     def start(parameters: Parameters, ask: Ask) -> dict[str, Any]:
         started.append(sim.counts["get_image"])
+        assert sim.loop.time() - began < 4.5
         return ask()
 
     sim.overrides["start_resource_state_update"] = start
@@ -642,6 +644,21 @@ def test_an_immediate_change_does_not_wait_for_what_is_forgotten(sim: Simulation
     assert sim.loop.time() < 1
 
 
+def test_the_same_schedule_that_appears_as_it_is_started_is_adopted(sim: Simulation) -> None:
+    """Another stack, or a person, was quicker by a moment."""
+
+    def start(parameters: Parameters, ask: Ask) -> dict[str, Any]:
+        if not sim.ids():
+            sim.person(SCHEDULE)
+        return ask()
+
+    sim.overrides["start_resource_state_update"] = start
+    outcome = sim.apply(SCHEDULE)
+    assert outcome.execution is not None
+    assert outcome.execution.id == sim.ids()[0]
+    assert (len(sim.ids()), sim.loop.time() < 2) == (1, True)
+
+
 # --- schedules ---
 
 
@@ -760,6 +777,7 @@ def test_a_role_made_moments_ago_is_waited_for_with_a_note(code: str) -> None:
 
     sim.overrides["start_resource_state_update"] = spy
     sim.run(apply(Change(ARN, DISABLE), client))
+    assert sim.loop.time() > 20 * 0.9 + 10
     assert notes == {None, f"the execution role cannot be used yet: {code}: The execution role cannot be assumed"}
     assert sim.executions() == [("DISABLED", "SUCCESS")]
 

@@ -54,6 +54,8 @@ def test_an_image_is_read_with_all_that_may_be_missing() -> None:
 def test_the_amis_of_an_image_are_those_that_it_names() -> None:
     amis = [{"region": "us-east-1", "image": "ami-1"}, {"region": "eu-west-1"}]
     built = {"state": {"status": "AVAILABLE"}, "outputResources": {"amis": amis}}
+    assert Image.parse(built) == Image("AVAILABLE")
+    assert "ami-1" not in repr(Image.parse(built))
     assert Image.parse(built).amis == ({"region": "us-east-1", "image": "ami-1"},)
     assert Image.parse({"state": {"status": "BUILDING"}}).amis == ()
     assert Image.parse({"state": {"status": "BUILDING"}, "outputResources": {"amis": None}}).amis == ()

@@ -130,6 +130,16 @@ def test_the_first_end_decides_when_the_others_are_looked_at() -> None:
     assert at == pytest.approx(10.05)
 
 
+def test_once_one_has_ended_well_no_others_are_polled_by_the_rule_before_it_is_time() -> None:
+    async def work() -> tuple[set[str], set[str]]:
+        schedule = PollSchedule()
+        await waiting(schedule, *"abcde")
+        await schedule.ended("a", "SUCCESS", 10.9, took(10))
+        return set(schedule._probes), set(schedule._queue)
+
+    assert virtually(work()) == (set("bc"), set("de"))
+
+
 def test_only_a_shorter_end_changes_what_is_expected() -> None:
     """One that took as long or longer is not asked about."""
 
