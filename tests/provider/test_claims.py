@@ -155,3 +155,22 @@ def test_a_line_that_is_not_written_to_its_end_yet_claims_nothing(tmp_path: Path
             file.write('"arn:')
         assert unclaimed(claims) == [TWO]
         process.kill()
+
+
+def test_the_files_of_processes_that_run_stay(tmp_path: Path) -> None:
+    """Whichever of them begins first; and each of them sees what this one declares."""
+    folder = tmp_path / "claims"
+    with start(folder, RUN, ONE) as process:
+        claims = Claims(RUN, folder)
+        claims.declare("urn", [TWO])
+        assert unclaimed(claims) == []
+        assert len(list(folder.iterdir())) == 2
+        script = f"""
+import asyncio
+from pathlib import Path
+from pulumi_imagebuilder.claims import Claims
+print(asyncio.run(Claims({RUN!r}, Path({str(folder)!r})).unclaimed("", [{ONE!r}, {TWO!r}])))
+"""
+        seen = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        assert seen.stdout == "[]\n"
+        process.kill()

@@ -352,3 +352,14 @@ def test_a_host_has_the_claims_of_its_engines_run() -> None:
     host = Host(lambda: Simulation().service, row)  # type: ignore[arg-type]
     host.claims.declare("urn", [ARN])
     assert asyncio.run(host.claims.unclaimed("", arns(2))) == arns(2)[1:]
+
+
+def test_nothing_is_shown_once_a_run_has_ended(sim: Simulation) -> None:
+    async def work() -> None:
+        call = Call("create", "urn:pulumi:dev::project::type::web")
+        await sim.host.run(call, {ARN: change}, verb="changing", fleet=False)
+        sim.row.shown.clear()
+        await asyncio.sleep(100)
+
+    sim.run(work())
+    assert sim.row.shown == []

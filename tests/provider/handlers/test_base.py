@@ -163,3 +163,9 @@ def test_arguments_are_those_of_the_declaration(sim: Simulation) -> None:
     assert "resource_arn" in sim.handler(Kind.SINGLE).arguments
     assert "state" not in sim.handler(Kind.CLEANUP).arguments
     assert {type(sim.handler(kind)) for kind in Kind} == {StateUpdateHandler, FleetHandler, CleanupHandler}
+
+
+@pytest.mark.parametrize("more", [{"exclusion_rules": UNKNOWN}, {"resource_arn": UNKNOWN}, {"execution_role": UNKNOWN}])
+def test_the_preview_of_what_is_not_fully_known_shows_no_size(sim: Simulation, more: dict[str, Any]) -> None:
+    assert previewed(sim, {}, {**single(in_use="refuse")[1], **more}, create=True) == []
+    assert sim.counts == {}

@@ -630,6 +630,18 @@ def test_an_immediate_change_waits_for_executions_that_would_move_the_image_afte
     assert 9 < sim.loop.time() < 12
 
 
+def test_the_hook_is_called_after_what_was_waited_for(sim: Simulation) -> None:
+    asked: list[float] = []
+
+    async def guard(change: Change, client: Any) -> None:
+        asked.append(sim.loop.time())
+
+    sim.person(DISABLE)
+    sim.apply(IMMEDIATE, before_start=guard)
+    assert len(asked) == 1
+    assert asked[0] > 9
+
+
 def test_an_immediate_change_does_not_wait_for_a_schedule_of_another(sim: Simulation) -> None:
     sim.person(SCHEDULE)
     sim.apply({"state": {"status": "DISABLED"}})

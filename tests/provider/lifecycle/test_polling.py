@@ -418,3 +418,31 @@ def test_a_refused_cancellation_is_an_error() -> None:
     sim.overrides["cancel_lifecycle_execution"] = refuse
     with pytest.raises(ServiceError, match=r"^changing the image: InvalidRequestException: it cannot be"):
         sim.run(cancel_and_wait(sim.client(), id_))
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_only_a_wait_that_is_shared_follows_the_clients_schedule(shared: bool) -> None:
+    """What is waited for as it is in the way has begun at another time, and takes as long as it takes."""
+    sim = Simulation()
+    id_ = sim.person(DISABLE) or ""
+    client = sim.client()
+    paused: list[str] = []
+    pause = client.schedule.pause
+
+    async def spy(execution_id: str, elapsed: float) -> None:
+        paused.append(execution_id)
+        await pause(execution_id, elapsed)
+
+    client.schedule.pause = spy  # type: ignore[method-assign]
+    sim.run(wait_until_ended(client, id_, **({"shared": True} if shared else {})))
+    assert bool(paused) is shared
+    assert client.schedule._sleeping == set()
+
+
+def test_nothing_is_left_of_a_pause_that_has_ended() -> None:
+    async def work() -> PollSchedule:
+        schedule = PollSchedule()
+        await schedule.pause("a", 0)
+        return schedule
+
+    assert virtually(work())._sleeping == set()
