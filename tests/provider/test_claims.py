@@ -82,11 +82,12 @@ def test_files_of_processes_that_have_ended_are_removed(tmp_path: Path) -> None:
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_folder_that_others_can_write_to_is_not_used(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", [0o777, 0o701, 0o710, 0o704])
+def test_a_folder_that_others_can_write_to_is_not_used(tmp_path: Path, mode: int) -> None:
     """What somebody else put there would keep images from being undone."""
     folder = tmp_path / "claims"
     folder.mkdir()
-    folder.chmod(0o777)
+    folder.chmod(mode)
     claims = Claims(RUN, folder)
     claims.declare("urn", [ONE])
     assert list(folder.iterdir()) == []
@@ -174,3 +175,12 @@ print(asyncio.run(Claims({RUN!r}, Path({str(folder)!r})).unclaimed("", [{ONE!r},
         seen = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
         assert seen.stdout == "[]\n"
         process.kill()
+
+
+def test_who_else_declares_an_image_in_another_state_is_returned() -> None:
+    claims = Claims()
+    assert claims.declare("first", [ONE, TWO], "DISABLED") == {}
+    assert claims.declare("same", [ONE], "DISABLED") == {}
+    assert claims.declare("clean-up", [ONE], None) == {}
+    assert claims.declare("second", [TWO], "DEPRECATED") == {TWO: ("first", "DISABLED")}
+    assert claims.declare("first", [ONE, TWO], "DEPRECATED") == {ONE: ("same", "DISABLED")}

@@ -169,3 +169,11 @@ def test_arguments_are_those_of_the_declaration(sim: Simulation) -> None:
 def test_the_preview_of_what_is_not_fully_known_shows_no_size(sim: Simulation, more: dict[str, Any]) -> None:
     assert previewed(sim, {}, {**single(in_use="refuse")[1], **more}, create=True) == []
     assert sim.counts == {}
+
+
+def test_what_was_declared_before_need_not_be_valid_today(sim: Simulation) -> None:
+    """A schedule whose time has passed is refused only where it is new."""
+    handler = sim.handler(Kind.SINGLE)
+    past = single("DEPRECATED", update_at="2020-01-31T00:00:00Z")[1]
+    assert [each.property for each in sim.run(handler.check(call("check"), {}, past)).failures] == ["update_at"]
+    assert sim.run(handler.check(call("check"), past, past)).failures == []

@@ -217,7 +217,9 @@ def test_an_update_that_ran_out_of_time_follows_on_the_same_token(sim: Simulatio
     for _ in range(2 if limit < 5 else 1):
         with pytest.raises(TimedOut):
             stack.up(web=single("DISABLED"))
-        assert stack.kept["web"].state["__previous"]["client_token"] == first["client_token"]
+        kept = stack.kept["web"].state
+        assert kept["__previous"]["client_token"] == first["client_token"]
+        assert kept["lifecycle_execution_id"] == sim.ids()[-1 if limit >= 0.3 else 0]
     stack.time_limit = None
     stack.up(web=single("DISABLED"))
     assert sim.executions() == [("DEPRECATED", "SUCCESS"), ("DISABLED", "SUCCESS")]

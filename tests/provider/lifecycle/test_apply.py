@@ -224,6 +224,12 @@ def test_a_write_that_does_not_show_yet_is_waited_for() -> None:
     assert len(sim.starts) == 1
 
 
+def test_a_deletion_is_done_once_the_image_is_seen_to_be_gone() -> None:
+    """Not when it only names the execution: nothing was left out that would keep the record."""
+    sim = Simulation(variants={"consistency": "lag"})
+    assert sim.apply(DELETE).image == GONE
+
+
 def test_what_is_waited_for_is_on_the_row() -> None:
     sim = Simulation(variants={"consistency": "lag"})
     client = sim.client()

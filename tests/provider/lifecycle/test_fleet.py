@@ -14,7 +14,7 @@ from pulumi_imagebuilder.lifecycle.client import ImageClient
 from pulumi_imagebuilder.lifecycle.fleet import Results, Session, run_all
 from pulumi_imagebuilder.lifecycle.progress import FleetProgress, Progress
 
-from tests.provider.simulated import DISABLE, STEM, Simulation, Stack, arns, fleet, images, single, to
+from tests.provider.simulated import DISABLE, STEM, Simulation, Stack, arns, fleet, images, refusal, single, to
 
 
 class Fleet:
@@ -207,3 +207,18 @@ def test_forty_single_resources_cost_about_as_many_calls_as_a_fleet(execution_ti
     assert counts["fleet"] <= calls * 40
     assert counts["single"] <= calls * 40
     assert counts["single"] <= 1.2 * counts["fleet"]
+
+
+def test_the_images_that_are_looked_up_for_the_guard_are_read_with_few_calls(many: Fleet) -> None:
+    """Without one that may not be read, which is then asked for by itself, with its error."""
+    session = Session(many.sim.service)
+    found = many.sim.run(session._read_images(arns(20), lambda why: None))
+    assert set(found) == set(arns(20))
+    assert len(found[arns(1)[0]].amis) == 2
+    assert many.sim.counts == {"list_image_build_versions": 1}
+
+    def refuse(parameters: Any, ask: Any) -> Any:
+        raise refusal("ForbiddenException")
+
+    many.sim.overrides["get_image"] = refuse
+    assert many.sim.run(session._read_images(arns(1), lambda why: None)) == {}

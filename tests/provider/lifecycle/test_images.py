@@ -325,3 +325,20 @@ def test_all_who_wait_are_told_why_a_call_is_made_again() -> None:
 
     Simulation().run(work())
     assert notes == ["retrying"] * 2
+
+
+def test_a_member_that_leaves_is_one_less_to_wait_for() -> None:
+    async def work() -> list[Any]:
+        reader = Reader()
+        reader.go.set()
+        barrier = ReadBarrier(reader)
+        with barrier.membership(), barrier.membership():
+            with barrier.membership():
+                pass
+            waiting = asyncio.create_task(barrier.read("a", on_retry=nothing))
+            await asyncio.sleep(1)
+            seen = list(reader.asked)
+        await waiting
+        return seen
+
+    assert Simulation().run(work()) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import pytest
@@ -380,6 +381,14 @@ def test_an_unfinished_execution_is_cancelled_and_waited_for(reading: str) -> No
     assert seen[0] == ""
     assert set(seen[1:]) == (set() if reading == "accepted" else {note})
     assert sim.loop.time() < 4
+
+
+def test_a_refused_cancellation_is_asked_for_again_soon_however_long_the_run_has_been() -> None:
+    sim = Simulation(variants={"cancel": "in-use"})
+    sim.run(asyncio.sleep(1000))
+    id_ = sim.person(to("DEPRECATED", updateAt=datetime(2099, 1, 31, tzinfo=UTC))) or ""
+    assert sim.run(cancel_and_wait(sim.client(), id_)).status == "CANCELLED"
+    assert sim.loop.time() < 1004
 
 
 @pytest.mark.parametrize("status", ["SUCCESS", "CANCELLING"])
