@@ -23,6 +23,8 @@ from imagebuilder_emulator.models import ImageBuilderBackend
 from moto.ec2.models import ec2_backends
 from moto.iam.models import iam_backends
 
+from tests.provider.lifecycle import fake_ec2
+
 from .virtual_time import VirtualTimeLoop
 
 START = datetime(2100, 1, 1, tzinfo=UTC)
@@ -214,6 +216,7 @@ class World:
 
     Attributes:
         writes: what was started, in order.
+        uses: what uses an AMI, by region and id, and since when.
     """
 
     def __init__(self, arena: Arena, trouble: Trouble, execution_time: float) -> None:
@@ -222,6 +225,8 @@ class World:
         self.environment = arena.environment
         self.writes: list[Write] = []
         self._by_execution: dict[str, Write] = {}
+        self.uses: dict[tuple[str, str], tuple[str, float]] = {}
+        self._ec2 = fake_ec2.FakeService()
 
     @property
     def now(self) -> datetime:
@@ -287,6 +292,55 @@ class World:
     def add_role(self, name: str) -> None:
         """Create a role that can be assumed."""
         roles.create(name, ACCOUNT, created=self.now)
+
+    def use(self, arn: str, kind: str) -> None:
+        """Let something use the AMIs of an image.
+
+        Args:
+            arn: the image.
+            kind: ``parameter``, ``template`` or ``instance``.
+        """
+        image = self.image(arn)
+        for ami in image.amis if image else ():
+            self.uses.setdefault((ami.region, ami.id), (kind, self.loop.time()))
+
+    def release(self, arn: str) -> None:
+        """Let nothing use the AMIs of an image any more."""
+        image = self.image(arn)
+        for ami in image.amis if image else ():
+            self.uses.pop((ami.region, ami.id), None)
+
+    def call_ec2(self, region: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer an operation that tells what uses AMIs."""
+        regional = self._uses_of(region)
+        answer: dict[str, Any] = getattr(self._ec2, f"_{operation}")(regional, region, **parameters)
+        return answer
+
+    def _uses_of(self, region: str) -> fake_ec2.World:
+        found = fake_ec2.World()
+        for ami in ec2_backends[ACCOUNT][region].amis.values():
+            found.amis[ami.id] = {
+                "ImageId": ami.id,
+                "OwnerId": ACCOUNT,
+                "State": ami.state,
+                "Public": ami.is_public,
+                "LastLaunchedTime": ami.last_launched_time,
+                "Tags": [{"Key": key, "Value": value} for key, value in moto_backends.ami_tags(ami).items()],
+                "BlockDeviceMappings": [],
+            }
+            for permission in ami.launch_permissions:
+                if "UserId" in permission:
+                    found.shares.setdefault(permission["UserId"], set()).add(ami.id)
+        for number, ((place, ami_id), (kind, _)) in enumerate(self.uses.items()):
+            if place != region:
+                continue
+            if kind == "parameter":
+                found.parameters[f"/golden/{number}"] = ami_id
+            elif kind == "template":
+                found.add_template(f"web-{number}", ami_id)
+            else:
+                found.instances[f"i-{number}"] = (ami_id, "running")
+        return found
 
     def ami_state(self, ami: Ami) -> str:
         """Return ``available``, ``deprecated``, ``disabled`` or ``gone``."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from imagebuilder_emulator.aws_effects import exclusion_reason
 from pulumi_imagebuilder.lifecycle.state import DECLARED_AT
 from pulumi_imagebuilder.validation import Kind, request
 
@@ -18,6 +20,8 @@ DUPLICATE, LOST, UNDONE = "duplicate", "lost", "undone"
 
 _SLACK = 0.5
 """Seconds that a call may take beyond its time limit."""
+_USE_SEEN = 70.0
+"""Seconds after which a new use must have been seen: what was looked up a minute ago is looked up again."""
 _LAG = 5.0
 """Seconds for which what others have done may not be seen."""
 _CLAIMS_WAIT = 5.5
@@ -173,6 +177,30 @@ class Invariants:
                 )
         elif last.call.number == write.call.number:
             self.add(DUPLICATE, f"one {write.call.operation} of {write.call.name} starts {_text(write)} twice")
+
+    def check_in_use(self, write: Write) -> None:
+        """Check that a new execution takes nothing away that is in use, unless the declaration asks for it."""
+        call: EngineCall = write.call
+        inputs = call.news or call.olds
+        mode = inputs.get("in_use", "wait" if call.kind == "cleanup" else "refuse")
+        asked = {name: json.loads(value) for name, value in write.body}
+        target, image = asked["state"]["status"], self._world.image(write.arn)
+        if mode in ("warn", "ignore") or target not in ("DISABLED", "DELETED") or image is None:
+            return
+        if not asked.get("includeResources", {}).get("amis"):
+            return
+        rules = asked.get("exclusionRules", {}).get("amis", {})
+        for ami in image.amis:
+            kind, since = self._world.uses.get((ami.region, ami.id), ("", 0.0))
+            shown = self._world.ami_state(ami)
+            if (
+                kind
+                and self._world.loop.time() - since > _USE_SEEN
+                and (kind != "instance" or target == "DELETED")
+                and shown not in ("gone", "disabled" if target == "DISABLED" else "")
+                and exclusion_reason(ami, rules, self._world.now) is None
+            ):
+                self.add("in use", f"{call.operation} of {call.name} takes away {ami.id}, which a {kind} uses")
 
     def check_cancel(self, execution_id: str, stack: str, call: EngineCall, *, by_program: bool) -> None:
         """Check a cancellation that the service is asked for."""

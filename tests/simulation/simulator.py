@@ -19,6 +19,7 @@ from pulumi_imagebuilder.aws import Configuration, Service
 from pulumi_imagebuilder.aws.service import is_transient
 from pulumi_imagebuilder.claims import Claims
 from pulumi_imagebuilder.host import Host
+from pulumi_imagebuilder.lifecycle.guard import Guard
 
 from .arena import ROLE, START, Arena, World, Write, body_of
 from .engine_model import CallEnd, Program, Run, Stack, current_call
@@ -34,6 +35,7 @@ _LINGER = 1.0
 _START = "start_resource_state_update"
 _CANCEL = "cancel_lifecycle_execution"
 _ERRORS = {"throttle": ("CallRateLimitExceededException", 429), "500": ("ServiceException", 500)}
+_RECIPES = ("list_image_recipes", "list_container_recipes")
 _LISTS = ("lifecycleExecutions", "resources", "imageSummaryList")
 
 
@@ -77,6 +79,8 @@ class Simulator:
         pulumi_imagebuilder.host._TICK = 1.0 if history.seed % 10 == 0 else 60.0
         # When a clean-up is declared is part of its token.
         pulumi_imagebuilder.handlers.cleanup.time = _Time(world)  # type: ignore[assignment]
+        # What was launched lately is so by the service's time.
+        Guard.__init__.__kwdefaults__["now"] = lambda: world.now
         unhandled: list[str] = []
         loop.set_exception_handler(lambda _, context: unhandled.append(str(context.get("exception") or context)))
         play = _Play(history, world, invariants, report)
@@ -190,6 +194,7 @@ class _Play:
         world = self.world
         world.trouble.failing.clear()
         world.trouble.hanging.clear()
+        world.uses.clear()
         world.add_role(LATE_ROLE)
         # What lags behind is read again for a while.
         await asyncio.sleep(400)
@@ -242,6 +247,10 @@ class _Play:
             trouble.hanging.discard(event.arn)
         elif event.what == "clock":
             world.arena.clock.advance(_seconds(event.detail))
+        elif event.what == "use":
+            world.use(event.arn, event.detail)
+        elif event.what == "release":
+            world.release(event.arn)
         elif event.what == "start":
             self._start(event)
         elif event.what == "cancel":
@@ -476,7 +485,11 @@ class DisturbedService(Service):
             raise _error("ExpiredTokenException", 403, operation)
         if "drop-request" in faults:
             raise ConnectionClosedError(endpoint_url="in process")
-        if operation in (_START, _CANCEL):
+        if service != "imagebuilder" or operation in _RECIPES:
+            if "blind" in faults:
+                raise _error("UnauthorizedOperation", 403, operation)
+            answer = self._world.call_ec2(region, operation, parameters)
+        elif operation in (_START, _CANCEL):
             answer = self._change(region, operation, parameters)
         else:
             answer = self._world.inprocess.call(service, region, operation, parameters)
@@ -519,6 +532,7 @@ class DisturbedService(Service):
             invariants.declared(running.step.stack).generations.get(arn, 0),
         )
         if not known:
+            invariants.check_in_use(write)
             world.write(write)
         running.play.log(
             f"    {call.name} starts {parameters['state']['status']} of {arn.rpartition('/')[2]}: "
