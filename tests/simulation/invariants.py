@@ -238,7 +238,7 @@ class Invariants:
     def _check_done(self, end: CallEnd, stack: str) -> None:
         inputs, world = end.call.news, self._world
         for arn in end.call.arns:
-            outputs = (end.state or {}).get("executions", {}).get(arn, {}) if end.call.kind == "fleet" else end.state or {}
+            olds, outputs = _outputs(end.call.olds, arn, end.call.kind), _outputs(end.state or {}, arn, end.call.kind)
             if world.touched_by_others(arn, stack, end.began - _LAG) or self._others_declare(arn, stack, end.call.name):
                 continue
             if world.is_half_undone(arn, stack):
@@ -249,7 +249,7 @@ class Invariants:
                 continue
             elif (
                 # An update of other inputs alone makes no call: what was done stays as it was.
-                outputs.get("lifecycle_execution_id") != end.call.olds.get("lifecycle_execution_id")
+                outputs.get("lifecycle_execution_id") != olds.get("lifecycle_execution_id")
                 or end.call.operation == "create"
             ):
                 self._check_target(arn, inputs["state"], f"{end.call.operation} of {end.call.name}")
@@ -272,7 +272,7 @@ class Invariants:
             if call.kind == "cleanup":
                 self._check_target(arn, "DELETED", f"delete of {call.name}")
                 continue
-            outputs = call.olds.get("executions", {}).get(arn, {}) if call.kind == "fleet" else call.olds
+            outputs = _outputs(call.olds, arn, call.kind)
             on_destroy, state = call.olds["on_destroy"], world.state(arn)
             execution = world.execution(outputs.get("lifecycle_execution_id") or "")
             scheduled = "update_at" in call.olds
@@ -363,6 +363,14 @@ class Invariants:
                 # A disabled AMI that is deprecated stays disabled.
                 if found != shown[target] and not (target == "DEPRECATED" and found == "disabled"):
                     self.add(LOST, f"{where}, and its {impact.resource.id} is {found}")
+
+
+def _outputs(state: Mapping[str, Any], arn: str, kind: str) -> Mapping[str, Any]:
+    """Return what a state has of one image."""
+    if kind != "fleet":
+        return state
+    outputs: Mapping[str, Any] = state.get("executions", {}).get(arn, {})
+    return outputs
 
 
 def _evidence_was_lost(before: Write, write: Write) -> bool:

@@ -19,6 +19,7 @@ from pulumi_imagebuilder.aws import Configuration, Service
 from pulumi_imagebuilder.aws.service import is_transient
 from pulumi_imagebuilder.claims import Claims
 from pulumi_imagebuilder.host import Host
+from pulumi_imagebuilder.lifecycle.entities import EXECUTION_UNFINISHED
 from pulumi_imagebuilder.lifecycle.guard import Guard
 
 from .arena import ROLE, START, Arena, World, Write, body_of
@@ -163,7 +164,8 @@ class _Play:
         program = tuple(replace(each, time_limit=None) for each in steps[-1].program)
         others = any(self.world.touched_by_others(arn, "dev") for arn in self.history.images)
         half = any(self.world.is_half_undone(arn, "dev") for arn in self.history.images)
-        seen = others or half or any("update_at" in each.inputs or not each.inputs.get("wait", True) for each in program)
+        going = any(repr(status) in self._recorded() for status in EXECUTION_UNFINISHED)
+        seen = others or half or going or any("update_at" in each.inputs or not each.inputs.get("wait", True) for each in program)
         final = Step(steps[-1].seed, "refresh-up" if seen else "up", program)
         applied = await self.run_step(final)
         if self.invariants.broken:
@@ -189,6 +191,9 @@ class _Play:
             if gone.run.errors or self.stack("dev").resources:
                 self.invariants.add(LOST, f"an undisturbed destroy fails: {gone.run.errors}")
 
+    def _recorded(self) -> str:
+        return str([each.outputs for each in self.stack("dev").resources])
+
     async def _quieten(self) -> None:
         """Wait until nothing is under way but our own schedules."""
         world = self.world
@@ -199,7 +204,7 @@ class _Play:
         # What lags behind is read again for a while.
         await asyncio.sleep(400)
         # A schedule that the state does not know, of a rival or from before a destroy, is for a person to cancel.
-        known = str([each.outputs for each in self.stack("dev").resources])
+        known = self._recorded()
         for arn in self.history.images:
             for execution in world.executions(arn):
                 if execution.unfinished and execution.scheduled and execution.id not in known:
