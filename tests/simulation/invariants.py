@@ -131,7 +131,7 @@ class Invariants:
         declared = self.declared(write.by)
         declaring = declared.declares(write.arn) if by_program else []
         if declaring:
-            late = call.operation == "delete" and all(each.after for each in declaring)
+            late = _is_late(call, declaring)
             if write.body not in declared.bodies(write.arn) and not late:
                 self.add(UNDONE, f"{call.operation} of {call.name} sends {_text(write)}, which is not declared")
             elif call.operation == "delete" and not late:
@@ -216,8 +216,7 @@ class Invariants:
         assert write is not None
         current = write.generation == declared.generations.get(execution.image_arn, 0)
         if current and write.body in declared.bodies(execution.image_arn):
-            late = call.operation == "delete" and all(each.after for each in declared.declares(execution.image_arn))
-            if not late:
+            if not _is_late(call, declared.declares(execution.image_arn)):
                 self.add(UNDONE, f"{call.operation} of {call.name} cancels {_text(write)}, which is declared")
 
     # --- ends of calls ---------------------------------------------------------------------------------------------
@@ -351,8 +350,15 @@ class Invariants:
             return
         recorded = outputs.get("lifecycle_execution_id", "")
         write = world.write_of(recorded)
+        did, declared = dict(write.body if write else ()), dict(body_of(request(inputs)))
+        execution = world.execution(recorded)
+        if execution and "exclusionRules" not in declared and all(each.status == "SUCCESS" for each in execution.impacts):
+            # Its rules left nothing out.
+            did.pop("exclusionRules", None)
+        for body in (did, declared):
+            body.pop("updateAt", None)
         # A deletion may have been another one, and there is nothing left to be deleted.
-        if write is None or (without_schedule(write.body) != without_schedule(body_of(request(inputs))) and target != "DELETED"):
+        if write is None or (did != declared and target != "DELETED"):
             self.add(LOST, f"{where}, and the state's {recorded or 'missing execution'} did {_text(write) if write else 'nothing'}")
         if last.target != target:
             self.add(LOST, f"{where}, and {last.id} moved it to {last.target} at last")
@@ -363,6 +369,14 @@ class Invariants:
                 # A disabled AMI that is deprecated stays disabled.
                 if found != shown[target] and not (target == "DEPRECATED" and found == "disabled"):
                     self.add(LOST, f"{where}, and its {impact.resource.id} is {found}")
+
+
+def _is_late(call: EngineCall, declaring: list[Declaration]) -> bool:
+    """Return whether a program declares an image only after something else is done, as it may for what it depends on.
+
+    Until then nobody knows of it, and what another resource loses is undone.
+    """
+    return call.operation in ("delete", "update") and all(each.after for each in declaring if each.name != call.name)
 
 
 def _outputs(state: Mapping[str, Any], arn: str, kind: str) -> Mapping[str, Any]:
@@ -379,7 +393,8 @@ def _evidence_was_lost(before: Write, write: Write) -> bool:
     A resource that is new has no state, and of what its forerunner did an execution shows neither exclusion rules nor
     triggers nor a token of the user's.
     """
-    if write.call.operation != "create" or (before.call.operation == "create" and before.call.name == write.call.name):
+    had_state = "client_token" in _outputs(write.call.olds, write.arn, write.call.kind)
+    if had_state or (before.call.operation == "create" and before.call.name == write.call.name):
         return False
     inputs = write.call.news
     return any(inputs.get(name) for name in ("exclusion_rules", "client_token")) or "update_at" in inputs
