@@ -23,12 +23,19 @@ from pulumi.runtime.settings import get_monitor
 
 from . import resources
 from .names import ANY, MAPS, to_camel_case, with_snake_case
+from .resources import AmiExclusionRulesArgs, ExclusionRulesArgs, IncludeResourcesArgs, LastLaunchedArgs
 from .resources.inputs import ImageBuilderResource, to_wire_value
 from .resources.listings import ImageBuildVersion, ImageReferences, attributes_of, invoke_listing, to_age
 
 __all__ = [
+    "AmiExclusionRulesArgs",
+    "ExclusionRulesArgs",
     "FleetStateUpdate",
+    "ImageBuildVersion",
     "ImageCleanup",
+    "ImageReferences",
+    "IncludeResourcesArgs",
+    "LastLaunchedArgs",
     "Provider",
     "ResourceStateUpdate",
     "get_image_build_versions",
@@ -87,19 +94,28 @@ class NativeResource(ImageBuilderResource):
 
 
 class ResourceStateUpdate(resources.ResourceStateUpdate, NativeResource):
-    """:class:`pulumi_imagebuilder.ResourceStateUpdate`, with an explicit :class:`Provider` if need be. It can be imported by the image's ARN."""
+    """:class:`pulumi_imagebuilder.ResourceStateUpdate` on the native provider.
+
+    It can be imported by the image's ARN.
+    """
 
     _native_type = "ResourceStateUpdate"
 
 
 class FleetStateUpdate(resources.FleetStateUpdate, NativeResource):
-    """:class:`pulumi_imagebuilder.FleetStateUpdate`, with an explicit :class:`Provider` if need be. What is done is recorded also where some images fail."""
+    """:class:`pulumi_imagebuilder.FleetStateUpdate` on the native provider.
+
+    What is done is recorded also where some images fail.
+    """
 
     _native_type = "FleetStateUpdate"
 
 
 class ImageCleanup(resources.ImageCleanup, NativeResource):
-    """:class:`pulumi_imagebuilder.ImageCleanup`, with an explicit :class:`Provider` if need be. Destroying it can be cancelled at once."""
+    """:class:`pulumi_imagebuilder.ImageCleanup` on the native provider.
+
+    Destroying it can be cancelled at once.
+    """
 
     _native_type = "ImageCleanup"
 

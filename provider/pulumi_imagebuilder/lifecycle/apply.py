@@ -282,7 +282,7 @@ class _Application:
         client.progress.execution_id = execution_id
         try:
             if execution_id in self._before:
-                return await self._verify_known(token, execution_id)
+                return await self._verify_known(token, execution_id, answer)
             return await self._verify_new(token, execution_id, answer)
         except ExecutionUnknown:
             # An execution of an earlier run that the service has forgotten: only the image can confirm it.
@@ -291,7 +291,7 @@ class _Application:
                 return Outcome(token, image)
             return _NEXT_CANDIDATE
 
-    async def _verify_known(self, token: str, execution_id: str) -> Outcome | _NextCandidate:
+    async def _verify_known(self, token: str, execution_id: str, answer: Answer) -> Outcome | _NextCandidate:
         """Hold an execution that there was before this run against the image; wait for one that is under way."""
         change, client = self._change, self._client
         snapshot = await client.snapshot(execution_id)
@@ -302,7 +302,7 @@ class _Application:
             return _NEXT_CANDIDATE
         if snapshot.status not in EXECUTION_SUCCEEDED:
             age = snapshot.seconds_since(self._before[execution_id].age)
-            return await self._verify_new(token, execution_id, Answer(execution_id), age=age, snapshot=snapshot)
+            return await self._verify_new(token, execution_id, answer, age=age, snapshot=snapshot)
         outcome = await client.outcome(token, execution_id, snapshot=snapshot)
         image = outcome.image
         if not change.is_confirmed_by(image, execution_id):
