@@ -154,8 +154,8 @@ class Arena:
     """The emulator of this process."""
 
     def __init__(self) -> None:
-        self.loop = VirtualTimeLoop()
-        self.clock = Clock(lambda: START + timedelta(seconds=self.loop.time()))
+        self._loop: VirtualTimeLoop | None = None
+        self.clock = Clock(lambda: START + timedelta(seconds=self._loop.time() if self._loop else 0.0))
         self.environment = Environment({}, clock=self.clock)
         self.inprocess = _Undisturbed(self.environment)
         self._pool = _Pool()
@@ -177,7 +177,7 @@ class Arena:
             execution_time: seconds that an execution takes.
         """
         self._chance.seed(seed)
-        self.loop = VirtualTimeLoop()
+        loop = self._loop = VirtualTimeLoop()
         environment = self.environment
         self.clock.restore(timedelta(0))
         environment.requests.clear()
@@ -191,7 +191,7 @@ class Arena:
         roles.create(ROLE, ACCOUNT)
         for arn, about in images.items():
             self._add_image(arn, about)
-        return World(self, trouble, execution_time)
+        return World(self, loop, trouble, execution_time)
 
     def _add_image(self, arn: str, about: Mapping[str, Any]) -> None:
         now, backend = self.clock.now(), self.environment.backend
@@ -211,6 +211,7 @@ class World:
 
     Args:
         arena: the emulator.
+        loop: whose time it has; to be closed by the caller.
         trouble: what goes wrong with executions.
         execution_time: seconds that one takes.
 
@@ -219,9 +220,9 @@ class World:
         uses: what uses an AMI, by region and id, and since when.
     """
 
-    def __init__(self, arena: Arena, trouble: Trouble, execution_time: float) -> None:
+    def __init__(self, arena: Arena, loop: VirtualTimeLoop, trouble: Trouble, execution_time: float) -> None:
         self.arena, self.trouble, self.execution_time = arena, trouble, execution_time
-        self.loop, self.inprocess = arena.loop, arena.inprocess
+        self.loop, self.inprocess = loop, arena.inprocess
         self.environment = arena.environment
         self.writes: list[Write] = []
         self._by_execution: dict[str, Write] = {}
