@@ -49,12 +49,16 @@ class Report:
         broken: the first invariant that did not hold; None if all held.
         figures: what was counted.
         log: what happened, in order.
+        states: the state of each image in the end.
+        executions: the executions of each image, oldest first: the state asked for and how it ended.
     """
 
     history: History
     broken: Broken | None = None
     figures: dict[str, int] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
+    states: dict[str, str] = field(default_factory=dict)
+    executions: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
 
 class Simulator:
@@ -70,8 +74,13 @@ class Simulator:
         gc.collect()
         gc.freeze()
 
-    def run(self, history: History) -> Report:
-        """Carry out a history; return how it went."""
+    def run(self, history: History, *, finish: bool = True) -> Report:
+        """Carry out a history; return how it went.
+
+        Args:
+            history: the history.
+            finish: whether all goes well in the end, and the program is applied once more.
+        """
         report = Report(history, figures={"kills": 0, "faults": 0, "executions": 0, "calls": 0})
         world = self._arena.begin(history.seed, history.images, history.variants, history.execution_time)
         invariants = Invariants(world)
@@ -84,7 +93,7 @@ class Simulator:
         Guard.__init__.__kwdefaults__["now"] = lambda: world.now
         unhandled: list[str] = []
         loop.set_exception_handler(lambda _, context: unhandled.append(str(context.get("exception") or context)))
-        play = _Play(history, world, invariants, report)
+        play = _Play(history, world, invariants, report, finish)
         try:
             run_in_virtual_time(play.play(), loop)
         except Exception as error:
@@ -95,6 +104,9 @@ class Simulator:
             loop.close()
         for text in unhandled:
             invariants.add("bug", text)
+        for arn in history.images:
+            report.states[arn] = world.state(arn)
+            report.executions[arn] = [(each.target, each.status) for each in reversed(world.executions(arn))]
         report.figures["executions"] = len(world.environment.backend.executions)
         report.broken = invariants.broken[0] if invariants.broken else None
         return report
@@ -113,8 +125,11 @@ class _Time:
 class _Play:
     """One history under way."""
 
-    def __init__(self, history: History, world: World, invariants: Invariants, report: Report) -> None:
+    def __init__(
+        self, history: History, world: World, invariants: Invariants, report: Report, finish: bool
+    ) -> None:
         self.history, self.world, self.invariants, self.report = history, world, invariants, report
+        self._finishes = finish
         self.numbers = itertools.count(1)
         self.runs = itertools.count(1)
         self._stacks: dict[str, Stack] = {}
@@ -141,7 +156,7 @@ class _Play:
                 break
         for task in running.values():
             await task
-        if not self.invariants.broken:
+        if not self.invariants.broken and self._finishes:
             await self._finish()
 
     async def run_step(self, step: Step) -> _Running:
