@@ -55,11 +55,15 @@ _FIGURES = ("histories", "kills", "faults", "executions", DUPLICATE, LOST, UNDON
 
 
 def _parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description="Random histories in simulated time.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.simulation", description="Random histories in simulated time."
+    )
     parser.add_argument("--histories", type=int, default=1000)
     parser.add_argument("--seconds", type=float, help="as many histories as this allows, in place of a number")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000_000))
-    parser.add_argument("--processes", type=int, default=_free_processors(), help="default: two on a machine that is free")
+    parser.add_argument(
+        "--processes", type=int, default=_free_processors(), help="default: two on a machine that is free"
+    )
     return parser.parse_args()
 
 
@@ -81,7 +85,9 @@ def _run_all(chunks: Iterator[range], processes: int) -> Iterator[tuple[Counter[
         return
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         # A pool would draw all chunks at once, whatever the time.
-        waiting = [pool.apply_async(_run_chunk, (chunk,)) for _, chunk in zip(range(2 * processes), chunks, strict=False)]
+        waiting = [
+            pool.apply_async(_run_chunk, (chunk,)) for _, chunk in zip(range(2 * processes), chunks, strict=False)
+        ]
         while waiting:
             yield waiting.pop(0).get()
             waiting += [pool.apply_async(_run_chunk, (chunk,)) for _, chunk in zip(range(1), chunks, strict=False)]

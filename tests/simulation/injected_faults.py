@@ -163,9 +163,7 @@ FAULTS: dict[str, Fault] = {
     "adoption ignores exclusion rules": lambda: patch.object(
         adoption, "_EVIDENT", adoption._EVIDENT | {"exclusionRules"}
     ),
-    "adoption ignores later moves": lambda: patch.object(
-        apply, "was_moved_since", _returning_false
-    ),
+    "adoption ignores later moves": lambda: patch.object(apply, "was_moved_since", _returning_false),
     "claims are ignored": lambda: patch.object(Claims, "unclaimed", _all_unclaimed),
     "pages after the first are dropped": _first_page_only,
     "a cancellation is not awaited": _cancel_without_waiting,

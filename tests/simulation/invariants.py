@@ -209,7 +209,10 @@ class Invariants:
             return
         own = write is not None and write.by == stack
         if not own and not (call.kind == "cleanup" and execution.scheduled):
-            self.add("cancelled another's", f"{call.operation} of {call.name} cancels {execution_id} of {execution.image_arn}")
+            self.add(
+                "cancelled another's",
+                f"{call.operation} of {call.name} cancels {execution_id} of {execution.image_arn}",
+            )
         declared = self.declared(stack)
         if not by_program or not own or not declared.declares(execution.image_arn):
             return
@@ -275,7 +278,11 @@ class Invariants:
             on_destroy, state = call.olds["on_destroy"], world.state(arn)
             execution = world.execution(outputs.get("lifecycle_execution_id") or "")
             scheduled = "update_at" in call.olds
-            if execution and execution.unfinished and (on_destroy == "cancel" or (on_destroy == "restore" and scheduled)):
+            if (
+                execution
+                and execution.unfinished
+                and (on_destroy == "cancel" or (on_destroy == "restore" and scheduled))
+            ):
                 self.add(LOST, f"delete of {call.name} leaves {execution.id} of {arn} {execution.status}")
             if on_destroy == "restore" and state not in ("AVAILABLE", "DELETED"):
                 self.add(LOST, f"delete of {call.name} leaves {arn} {state}")
@@ -352,14 +359,21 @@ class Invariants:
         write = world.write_of(recorded)
         did, declared = dict(write.body if write else ()), dict(body_of(request(inputs)))
         execution = world.execution(recorded)
-        if execution and "exclusionRules" not in declared and all(each.status == "SUCCESS" for each in execution.impacts):
+        if (
+            execution
+            and "exclusionRules" not in declared
+            and all(each.status == "SUCCESS" for each in execution.impacts)
+        ):
             # Its rules left nothing out.
             did.pop("exclusionRules", None)
         for body in (did, declared):
             body.pop("updateAt", None)
         # A deletion may have been another one, and there is nothing left to be deleted.
         if write is None or (did != declared and target != "DELETED"):
-            self.add(LOST, f"{where}, and the state's {recorded or 'missing execution'} did {_text(write) if write else 'nothing'}")
+            self.add(
+                LOST,
+                f"{where}, and the state's {recorded or 'missing execution'} did {_text(write) if write else 'nothing'}",
+            )
         if last.target != target:
             self.add(LOST, f"{where}, and {last.id} moved it to {last.target} at last")
         shown = {"AVAILABLE": "available", "DEPRECATED": "deprecated", "DISABLED": "disabled", "DELETED": "gone"}

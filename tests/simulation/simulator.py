@@ -125,9 +125,7 @@ class _Time:
 class _Play:
     """One history under way."""
 
-    def __init__(
-        self, history: History, world: World, invariants: Invariants, report: Report, finish: bool
-    ) -> None:
+    def __init__(self, history: History, world: World, invariants: Invariants, report: Report, finish: bool) -> None:
         self.history, self.world, self.invariants, self.report = history, world, invariants, report
         self._finishes = finish
         self.numbers = itertools.count(1)
@@ -180,7 +178,12 @@ class _Play:
         others = any(self.world.touched_by_others(arn, "dev") for arn in self.history.images)
         half = any(self.world.is_half_undone(arn, "dev") for arn in self.history.images)
         going = any(repr(status) in self._recorded() for status in EXECUTION_UNFINISHED)
-        seen = others or half or going or any("update_at" in each.inputs or not each.inputs.get("wait", True) for each in program)
+        seen = (
+            others
+            or half
+            or going
+            or any("update_at" in each.inputs or not each.inputs.get("wait", True) for each in program)
+        )
         final = Step(steps[-1].seed, "refresh-up" if seen else "up", program)
         applied = await self.run_step(final)
         if self.invariants.broken:
@@ -563,7 +566,9 @@ class DisturbedService(Service):
 
 
 def _error(code: str, status: int, operation: str) -> InProcessError:
-    return InProcessError(code, "set by the simulation", status, operation, {"RequestId": "00000000", "HTTPHeaders": {}})
+    return InProcessError(
+        code, "set by the simulation", status, operation, {"RequestId": "00000000", "HTTPHeaders": {}}
+    )
 
 
 def count_broken(reports: Iterator[Report]) -> dict[str, int]:
