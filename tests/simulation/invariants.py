@@ -216,6 +216,9 @@ class Invariants:
         declared = self.declared(stack)
         if not by_program or not own or not declared.declares(execution.image_arn):
             return
+        if self._world.touched_by_others(execution.image_arn, stack):
+            # What others have moved is declared anew.
+            return
         assert write is not None
         current = write.generation == declared.generations.get(execution.image_arn, 0)
         if current and write.body in declared.bodies(execution.image_arn):
@@ -380,8 +383,9 @@ class Invariants:
         for impact in last.impacts:
             if impact.status == "SUCCESS" and hasattr(impact.resource, "id") and "amis" in last.includes:
                 found = world.ami_state(impact.resource)
-                # A disabled AMI that is deprecated stays disabled.
-                if found != shown[target] and not (target == "DEPRECATED" and found == "disabled"):
+                # A disabled AMI that is deprecated stays disabled, and one that is gone counts as done.
+                accepted = {shown[target], "gone"} | ({"disabled"} if target == "DEPRECATED" else set())
+                if found not in accepted:
                     self.add(LOST, f"{where}, and its {impact.resource.id} is {found}")
 
 

@@ -175,6 +175,8 @@ class _Play:
         if not steps:
             return
         program = tuple(replace(each, time_limit=None) for each in steps[-1].program)
+        stack = self.stack("dev")
+        stack.resources = [replace(each, time_limit=None) for each in stack.resources]
         others = any(self.world.touched_by_others(arn, "dev") for arn in self.history.images)
         half = any(self.world.is_half_undone(arn, "dev") for arn in self.history.images)
         going = any(repr(status) in self._recorded() for status in EXECUTION_UNFINISHED)
@@ -206,11 +208,15 @@ class _Play:
             self.invariants.add("unchanged", f"an unchanged program makes calls: {operations} {again.run.errors}")
         if self.history.destroyed and not self.invariants.broken:
             gone = await self.run_step(replace(final, command="destroy"))
-            if gone.run.errors or self.stack("dev").resources:
-                self.invariants.add(LOST, f"an undisturbed destroy fails: {gone.run.errors}")
+            if gone.run.errors:
+                # A clean-up takes what has just begun on the same image for a schedule, and cancels it.
+                gone = await self.run_step(replace(final, command="destroy"))
+            if gone.run.errors or stack.resources:
+                self.invariants.add(LOST, f"an undisturbed destroy fails twice: {gone.run.errors}")
 
     def _recorded(self) -> str:
-        return str([each.outputs for each in self.stack("dev").resources])
+        names = {each.name for step in self.history.steps[-1:] for each in step.program}
+        return str([each.outputs for each in self.stack("dev").resources if each.name in names])
 
     async def _quieten(self) -> None:
         """Wait until nothing is under way but our own schedules."""
@@ -221,7 +227,7 @@ class _Play:
         world.add_role(LATE_ROLE)
         # What lags behind is read again for a while.
         await asyncio.sleep(400)
-        # A schedule that the state does not know, of a rival or from before a destroy, is for a person to cancel.
+        # A schedule of a rival, from before a destroy or of a resource that has left is for a person to cancel.
         known = self._recorded()
         for arn in self.history.images:
             for execution in world.executions(arn):

@@ -74,6 +74,18 @@ class _Stack:
         return str(images[ARN].state) if ARN in images else "DELETED"
 
 
+class _Pause:
+    """An interruption that lets time pass before the first call of an operation."""
+
+    def __init__(self, stack: _Stack, operation: str, seconds: float) -> None:
+        self._stack, self._operation, self._seconds = stack, operation, seconds
+
+    def __call__(self, when: str, operation: str) -> None:
+        if (when, operation) == ("before", self._operation):
+            self._stack.loop.now += self._seconds
+            self._seconds = 0.0
+
+
 MakeStack = Callable[..., _Stack]
 
 
@@ -173,3 +185,59 @@ def test_a_refusal_does_not_repeat_the_declared_token(make_stack: MakeStack) -> 
     refused = stack.up(state="DEPRECATED", client_token="my-secret-token", **AMIS)  # noqa: S106
     assert "IdempotentParameterMismatchException: The client token [redacted] was used before" in str(refused.error)
     assert "my-secret-token" not in str(refused.error)
+
+
+def test_a_refresh_right_after_the_end_takes_no_lag_for_drift(make_stack: MakeStack) -> None:
+    """The execution has ended and the image does not show it yet: another `up` would start it again."""
+    stack = make_stack(variants={"consistency": "lag"})
+    created = stack.up(state="DISABLED", wait=False, **AMIS)
+    run(asyncio.sleep(10.2), stack.loop)
+    read, error = run(stack.handler(StateUpdateHandler).read(Call("read", "u"), created.state), stack.loop)
+    assert error is None
+    assert (read["status"], read["image_state"]) == ("SUCCESS", "DISABLED")
+    assert not stack.handler(StateUpdateHandler).changed(read, stack.inputs(state="DISABLED", wait=False, **AMIS))
+
+
+def test_an_immediate_change_does_not_wait_for_a_schedule_whose_date_is_gone(make_stack: MakeStack) -> None:
+    """Another client's immediate change takes the date off the image: what lists no resources for long is a schedule."""
+    stack = make_stack()
+    far = datetime.now(UTC) + timedelta(days=30)
+    stack.start("DEPRECATED", updateAt=far, executionRole="R", includeResources={"amis": True})
+    stack.start("AVAILABLE")
+    run(asyncio.sleep(600), stack.loop)
+    done = stack.up(state="DISABLED", in_use="ignore")
+    assert done.error is None
+    assert stack.image_state() == "DISABLED"
+    assert stack.loop.time() < 660
+
+
+def test_an_update_that_is_not_waited_for_reports_a_failure_that_it_has_seen(make_stack: MakeStack) -> None:
+    """The execution has failed by the time it can be read: that is no success, waited for or not."""
+    stack = make_stack()
+    slow = stack.handler(StateUpdateHandler, _Pause(stack, "list_lifecycle_execution_resources", 5.0))
+    inputs = stack.inputs(state="DISABLED", wait=False, **{**AMIS, "execution_role": "Missing"})
+    failed = run(slow.create(Call("create", "u"), inputs), stack.loop)
+    assert "ended as FAILED: The execution role Missing does not exist" in str(failed.error)
+
+
+def test_a_deletion_that_keeps_the_record_is_no_drift_after_a_cancelled_run(make_stack: MakeStack) -> None:
+    """The state of the cancelled run has an execution and no image: what the execution left is seen by the refresh."""
+    stack = make_stack(amis=[{}, {"region": "eu-west-1"}])
+    deleted = {**DELETED, "in_use": "ignore", "exclusion_rules": {"amis": {"regions": ["eu-west-1"]}}}
+    handler = stack.handler(StateUpdateHandler)
+
+    async def create_and_cancel() -> Any:
+        creating = asyncio.create_task(handler.create(Call("create", "u"), stack_inputs))
+        await asyncio.sleep(3)
+        handler.host.cancel()
+        return await creating
+
+    stack_inputs = stack.inputs(**deleted)
+    cancelled = run(create_and_cancel(), stack.loop)
+    assert cancelled.error is not None
+    assert cancelled.started
+    run(asyncio.sleep(60), stack.loop)
+    read, error = run(stack.handler(StateUpdateHandler).read(Call("read", "u"), cancelled.state), stack.loop)
+    assert error is None
+    assert read["image_state"] == "AVAILABLE"
+    assert not stack.handler(StateUpdateHandler).changed(read, stack_inputs)
