@@ -21,7 +21,7 @@ MAX_RUNS = 5
 
 
 def undisturbed(seed: int) -> History:
-    """Return a history of a seed with nothing in it that depends on the instant: no kills, faults, rivals and pauses."""
+    """Return a history without what depends on the instant: kills, faults, rivals and pauses."""
     history = generate(seed)
     steps = [
         replace(
@@ -103,6 +103,6 @@ def _declaration(declaration: Declaration) -> str:
     if declaration.delete_first:
         options.append("delete_before_replace=True")
     return (
-        f"made[{declaration.name!r}] = ib.{CLASSES[declaration.kind]}({declaration.name!r}, **{dict(declaration.inputs)!r}, "
-        f"opts=pulumi.ResourceOptions({', '.join(options)}))"
+        f"made[{declaration.name!r}] = ib.{CLASSES[declaration.kind]}("
+        f"{declaration.name!r}, **{dict(declaration.inputs)!r}, opts=pulumi.ResourceOptions({', '.join(options)}))"
     )

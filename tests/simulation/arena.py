@@ -1,4 +1,4 @@
-"""The world of one history: the emulator of this process, emptied in place, since moto takes longer to reset than a run."""
+"""The world of one history: the emulator of this process, emptied in place, for moto takes long to reset."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.provider.lifecycle import fake_ec2
 from .virtual_time import VirtualTimeLoop
 
 START = datetime(2100, 1, 1, tzinfo=UTC)
-"""When each history begins. It is ahead of this machine's clock, so that no schedule has passed before it is declared."""
+"""When each history begins: ahead of this machine's clock, so that no schedule has passed when it is declared."""
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"

@@ -34,8 +34,8 @@ class Event:
 
     Args:
         at: seconds after the run began.
-        what: ``start``, ``cancel``, ``policy``, ``retry``, ``role``, ``no-role``, ``fail``, ``heal``, ``hang``, ``heal``, ``clock``,
-            ``use`` or ``release``.
+        what: ``start``, ``cancel``, ``policy``, ``retry``, ``role``, ``fail``, ``hang``, ``heal``, ``clock``, ``use``
+            or ``release``.
         arn: the image; empty where it concerns none.
         detail: what is asked for, or seconds.
     """
@@ -51,8 +51,8 @@ class Kill:
     """When a run ends before its time.
 
     Args:
-        how: ``kill`` ends engine and provider at once, ``engine`` lets the provider go on for a second, ``interrupt`` lets
-            running steps end, ``cancel`` is the native provider's Cancel.
+        how: ``kill`` ends engine and provider at once, ``engine`` lets the provider go on for a second, ``interrupt``
+            lets running steps end, ``cancel`` is the native provider's Cancel.
         call: after how many calls to the service; None for a time.
         phase: ``before`` the request, after the ``work`` and before its answer, or ``after`` the answer.
         at: seconds after the run began; for kills by time.
@@ -540,8 +540,7 @@ class _Generator:
             if chance.random() < 0.6:
                 events.append(Event(chance.choice((0.1, 30.0, 200.0)), "release", arn))
         if self._rivals and chance.random() < 0.4:
-            for _ in range(chance.choice((1, 1, 2))):
-                events.append(self._draw_rival_event())
+            events += [self._draw_rival_event() for _ in range(chance.choice((1, 1, 2)))]
         return tuple(sorted(events, key=lambda event: event.at))
 
     def _draw_rival_event(self) -> Event:

@@ -22,7 +22,6 @@ from unittest.mock import patch
 from pulumi_imagebuilder import errors, host
 from pulumi_imagebuilder.aws import Service
 from pulumi_imagebuilder.claims import Claims
-from pulumi_imagebuilder.handlers import updates
 from pulumi_imagebuilder.lifecycle import adoption, apply, client, polling, removal, state
 from pulumi_imagebuilder.lifecycle.change import Change
 

@@ -221,9 +221,9 @@ class Invariants:
             return
         assert write is not None
         current = write.generation == declared.generations.get(execution.image_arn, 0)
-        if current and write.body in declared.bodies(execution.image_arn):
-            if not _is_late(call, declared.declares(execution.image_arn)):
-                self.add(UNDONE, f"{call.operation} of {call.name} cancels {_text(write)}, which is declared")
+        wanted = current and write.body in declared.bodies(execution.image_arn)
+        if wanted and not _is_late(call, declared.declares(execution.image_arn)):
+            self.add(UNDONE, f"{call.operation} of {call.name} cancels {_text(write)}, which is declared")
 
     # --- ends of calls ---------------------------------------------------------------------------------------------
 
@@ -373,10 +373,8 @@ class Invariants:
             body.pop("updateAt", None)
         # A deletion may have been another one, and there is nothing left to be deleted.
         if write is None or (did != declared and target != "DELETED"):
-            self.add(
-                LOST,
-                f"{where}, and the state's {recorded or 'missing execution'} did {_text(write) if write else 'nothing'}",
-            )
+            what = _text(write) if write else "nothing"
+            self.add(LOST, f"{where}, and the state's {recorded or 'missing execution'} did {what}")
         if last.target != target:
             self.add(LOST, f"{where}, and {last.id} moved it to {last.target} at last")
         shown = {"AVAILABLE": "available", "DEPRECATED": "deprecated", "DISABLED": "disabled", "DELETED": "gone"}
@@ -406,7 +404,7 @@ def _outputs(state: Mapping[str, Any], arn: str, kind: str) -> Mapping[str, Any]
 
 
 def _evidence_was_lost(before: Write, write: Write) -> bool:
-    """Return whether the stack cannot know any more that it has done the same: another resource did, and nothing shows it.
+    """Return whether the stack cannot know any more that it has done the same.
 
     A resource that is new has no state, and of what its forerunner did an execution shows neither exclusion rules nor
     triggers nor a token of the user's.

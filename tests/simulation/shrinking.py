@@ -1,4 +1,4 @@
-"""Makes a failing history small: fewer runs, faults, events, declarations and images, as long as it fails the same way."""
+"""Makes a failing history small: fewer runs, faults, declarations and images, as long as it fails in the same way."""
 
 from __future__ import annotations
 

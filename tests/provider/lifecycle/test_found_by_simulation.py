@@ -181,8 +181,8 @@ def test_what_another_client_moves_right_after_the_end_is_drift(make_stack: Make
 def test_a_refusal_does_not_repeat_the_declared_token(make_stack: MakeStack) -> None:
     """The service names the token that was used before, and a user may have declared it as a secret."""
     stack = make_stack()
-    stack.up(state="DISABLED", client_token="my-secret-token", **AMIS)  # noqa: S106
-    refused = stack.up(state="DEPRECATED", client_token="my-secret-token", **AMIS)  # noqa: S106
+    stack.up(state="DISABLED", client_token="my-secret-token", **AMIS)
+    refused = stack.up(state="DEPRECATED", client_token="my-secret-token", **AMIS)
     assert "IdempotentParameterMismatchException: The client token [redacted] was used before" in str(refused.error)
     assert "my-secret-token" not in str(refused.error)
 
@@ -199,7 +199,7 @@ def test_a_refresh_right_after_the_end_takes_no_lag_for_drift(make_stack: MakeSt
 
 
 def test_an_immediate_change_does_not_wait_for_a_schedule_whose_date_is_gone(make_stack: MakeStack) -> None:
-    """Another client's immediate change takes the date off the image: what lists no resources for long is a schedule."""
+    """Another client's change takes the date off the image: what lists no resources for long is a schedule."""
     stack = make_stack()
     far = datetime.now(UTC) + timedelta(days=30)
     stack.start("DEPRECATED", updateAt=far, executionRole="R", includeResources={"amis": True})
