@@ -236,6 +236,7 @@ class _Play:
                     # It may be refused for a moment.
                     await asyncio.sleep(3)
                     self._cancel(arn)
+        await asyncio.sleep(10)
         for _ in range(100):
             going = [
                 execution

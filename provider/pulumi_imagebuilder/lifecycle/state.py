@@ -212,7 +212,8 @@ async def refresh(state: UpdateState, target: str, client: ImageClient) -> Updat
             # The service does not keep executions for ever: what the state has of one that it has forgotten stays.
             outcome = None
         if outcome and outcome.execution:
-            fresh = UpdateState.from_outcome(outcome, target)
+            # Of an update that a cancelled run has begun no token is known: what follows it must not find another one.
+            fresh = replace(UpdateState.from_outcome(outcome, target), client_token=state.client_token)
             left = fresh.left or left
             if outcome.execution.status not in EXECUTION_SUCCEEDED:
                 fresh = replace(fresh, previous=state.previous)

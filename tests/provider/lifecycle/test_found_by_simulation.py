@@ -241,3 +241,23 @@ def test_a_deletion_that_keeps_the_record_is_no_drift_after_a_cancelled_run(make
     assert error is None
     assert read["image_state"] == "AVAILABLE"
     assert not stack.handler(StateUpdateHandler).changed(read, stack_inputs)
+
+
+def test_a_refresh_invents_no_token_for_a_cancelled_update(make_stack: MakeStack) -> None:
+    """What follows the update is started by the same token before the refresh and after it, and so once."""
+    stack = make_stack()
+    handler, inputs = stack.handler(StateUpdateHandler), stack.inputs(state="DISABLED", on_destroy="restore", **AMIS)
+
+    async def create_and_cancel() -> Any:
+        creating = asyncio.create_task(handler.create(Call("create", "u"), inputs))
+        await asyncio.sleep(3)
+        handler.host.cancel()
+        return await creating
+
+    cancelled = run(create_and_cancel(), stack.loop)
+    run(asyncio.sleep(60), stack.loop)
+    read, error = run(stack.handler(StateUpdateHandler).read(Call("read", "u"), cancelled.state), stack.loop)
+    assert error is None
+    for state in (cancelled.state, read):
+        assert run(stack.handler(StateUpdateHandler).delete(Call("delete", "u"), state), stack.loop) is None
+    assert [each.target for each in stack.world.executions(ARN)] == ["DISABLED", "AVAILABLE"]
