@@ -9,23 +9,20 @@ output names. The last line has the figures; the exit code is 1 if an invariant 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 
 from .histories import History, generate
 from .invariants import DUPLICATE, LOST, UNDONE
+from .runner import chunks, run_all, simulator
 from .shrinking import shrink
-from .simulator import Report, Simulator
+from .simulator import Report
 
 _MAX_SHOWN = 5
 """How many failing histories are shrunk and shown."""
-_CHUNK = 25
-"""How many histories a process takes at a time."""
 
 
 def main() -> int:
@@ -36,8 +33,8 @@ def main() -> int:
     end = began + options.seconds if options.seconds else None
     figures: Counter[str] = Counter()
     failed: list[int] = []
-    chunks = _chunks(options.seed, options.histories if not end else None, end)
-    for counted, seeds in _run_all(chunks, options.processes):
+    parts = chunks(options.seed, options.histories if not end else None, end)
+    for counted, seeds in run_all(parts, options.processes):
         figures.update(counted)
         for seed in seeds:
             failed.append(seed)
@@ -71,64 +68,20 @@ def _free_processors() -> int:
     return 2 if (os.cpu_count() or 1) - os.getloadavg()[0] >= 1.5 else 1
 
 
-def _chunks(seed: int, histories: int | None, end: float | None) -> Iterator[range]:
-    done = 0
-    while (histories is None or done < histories) and (end is None or time.monotonic() < end):
-        count = _CHUNK if histories is None else min(_CHUNK, histories - done)
-        yield range(seed + done, seed + done + count)
-        done += count
-
-
-def _run_all(chunks: Iterator[range], processes: int) -> Iterator[tuple[Counter[str], list[int]]]:
-    if processes == 1:
-        yield from map(_run_chunk, chunks)
-        return
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        # A pool would draw all chunks at once, whatever the time.
-        waiting = [
-            pool.apply_async(_run_chunk, (chunk,)) for _, chunk in zip(range(2 * processes), chunks, strict=False)
-        ]
-        while waiting:
-            yield waiting.pop(0).get()
-            waiting += [pool.apply_async(_run_chunk, (chunk,)) for _, chunk in zip(range(1), chunks, strict=False)]
-
-
-_simulators: list[Simulator] = []
-
-
-def _simulator() -> Simulator:
-    if not _simulators:
-        _simulators.append(Simulator())
-    return _simulators[0]
-
-
-def _run_chunk(seeds: range) -> tuple[Counter[str], list[int]]:
-    """Carry out histories; return the figures and the seeds of those that failed."""
-    figures: Counter[str] = Counter()
-    failed = []
-    for seed in seeds:
-        report = _simulator().run(generate(seed))
-        figures.update(report.figures, histories=1)
-        if report.broken:
-            figures[report.broken.invariant] += 1
-            failed.append(seed)
-    return figures, failed
-
-
 def _show(seed: int) -> None:
     """Print a failing history, as small as it can be."""
     history = generate(seed)
-    found = _simulator().run(history).broken
+    found = simulator().run(history).broken
     if found is None:
         print(f"seed {seed} failed once and does not fail again", flush=True)
         return
 
     def fails(candidate: History) -> bool:
-        broken = _simulator().run(candidate).broken
+        broken = simulator().run(candidate).broken
         return broken is not None and broken.invariant == found.invariant
 
     small = shrink(history, fails)
-    report = _simulator().run(small)
+    report = simulator().run(small)
     print(f"\nseed {seed}: python -m tests.simulation --histories 1 --seed {seed}")
     print(describe(report), flush=True)
 
