@@ -161,7 +161,7 @@ class Invariants:
         same = last.body == write.body or (execution.scheduled and without_schedule(last.body) == write.body)
         if not same or len(self.declared(write.by).keys.get(write.arn, ())) > 1:
             return
-        if is_removal(last) != is_removal(write):
+        if is_removal(last) != is_removal(write) or (is_removal(write) and last.call.name != write.call.name):
             return
         if write.call.kind == "cleanup" and last.call.olds.get(DECLARED_AT) != write.call.olds.get(DECLARED_AT):
             # Another clean-up of the same name.

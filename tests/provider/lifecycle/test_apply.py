@@ -462,7 +462,7 @@ def test_a_users_own_token_that_was_used_with_other_parameters_is_an_error(sim: 
     text = failure(sim, lambda: sim.apply(to("AVAILABLE"), client_token="mine"), ServiceError)
     assert text == (
         "changing the image: IdempotentParameterMismatchException: The client token [redacted] was used before with "
-        "parameters; this client_token was used before with other parameters: choose another, or leave it out"
+        "other parameters; this client_token was used before with other parameters: choose another, or leave it out"
     )
 
 

@@ -261,3 +261,22 @@ def test_a_refresh_invents_no_token_for_a_cancelled_update(make_stack: MakeStack
     for state in (cancelled.state, read):
         assert run(stack.handler(StateUpdateHandler).delete(Call("delete", "u"), state), stack.loop) is None
     assert [each.target for each in stack.world.executions(ARN)] == ["DISABLED", "AVAILABLE"]
+
+
+def test_another_clients_schedule_is_not_taken_for_a_change_with_another_role(make_stack: MakeStack) -> None:
+    """The token is known with another role, and the newest execution has done nothing yet: it is not the token's."""
+    stack = make_stack()
+    failed = stack.up(state="DISABLED", **{**AMIS, "execution_role": "Missing"})
+    assert failed.error is not None
+    far = datetime.now(UTC) + timedelta(days=30)
+    schedule = stack.start("DEPRECATED", updateAt=far, executionRole="R", includeResources={"amis": True})
+
+    def cancel(when: str, operation: str) -> None:
+        if stack.loop.time() > 100:
+            stack.world.environment.backend.executions[schedule["lifecycleExecutionId"]].status = "CANCELLED"
+
+    handler, inputs = stack.handler(StateUpdateHandler, cancel), stack.inputs(state="DISABLED", **AMIS)
+    created = run(handler.create(Call("create", "u"), inputs), stack.loop)
+    assert created.error is None
+    assert created.state["lifecycle_execution_id"] != schedule["lifecycleExecutionId"]
+    assert stack.image_state() == "DISABLED"
