@@ -273,14 +273,18 @@ class World:
         """Return what has changed an image, in order."""
         return [write for write in self.writes if write.arn == arn]
 
+    def ended_at(self, execution: Execution) -> float:
+        """Return when an execution that has ended did so, by the loop's time."""
+        assert execution.end is not None
+        return (execution.end - START - self.arena.clock.offset).total_seconds()
+
     def touched_by_others(self, arn: str, stack: str, since: float = 0.0) -> bool:
         """Return whether somebody else has changed an image, or may still."""
         for write in self.writes_of(arn):
             if write.by == stack:
                 continue
             execution = self.execution(write.execution) if write.execution else None
-            ended = execution.end if execution else None
-            end = (ended - START).total_seconds() - self.arena.clock.offset.total_seconds() if ended else write.at
+            end = self.ended_at(execution) if execution and execution.end else write.at
             if write.at >= since or end >= since or (execution is not None and execution.unfinished):
                 return True
         return False

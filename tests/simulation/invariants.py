@@ -24,6 +24,8 @@ _USE_SEEN = 70.0
 """Seconds after which a new use must have been seen: what was looked up a minute ago is looked up again."""
 _LAG = 5.0
 """Seconds for which what others have done may not be seen."""
+_RACE = 15.0
+"""Seconds between a look at the executions and the start after it, with a call that is retried between."""
 _CLAIMS_WAIT = 5.5
 """Seconds that a delete may wait for what the program declares, before its time limit begins."""
 
@@ -169,7 +171,12 @@ class Invariants:
         if execution.status == "SUCCESS":
             image = self._world.image(write.arn)
             restored = is_removal(write) and write.call.olds.get("state") == "AVAILABLE"
-            if not restored and image and image.amis and not _evidence_was_lost(last, write):
+            if (
+                not restored
+                and image
+                and image.amis
+                and not _evidence_was_lost(last, write, self._world.ended_at(execution))
+            ):
                 self.add(
                     DUPLICATE,
                     f"{write.call.operation} of {write.call.name} starts {_text(write)} again, which "
@@ -403,13 +410,16 @@ def _outputs(state: Mapping[str, Any], arn: str, kind: str) -> Mapping[str, Any]
     return outputs
 
 
-def _evidence_was_lost(before: Write, write: Write) -> bool:
+def _evidence_was_lost(before: Write, write: Write, ended_at: float) -> bool:
     """Return whether the stack cannot know any more that it has done the same.
 
     A resource that is new has no state, and of what its forerunner did an execution shows neither exclusion rules nor
     triggers nor a token of the user's.
     """
     had_state = "client_token" in _outputs(write.call.olds, write.arn, write.call.kind)
+    if not had_state and ended_at > write.at - _RACE:
+        # It was still under way when it was looked for, and the start was not refused any more.
+        return True
     if had_state or (before.call.operation == "create" and before.call.name == write.call.name):
         return False
     inputs = write.call.news

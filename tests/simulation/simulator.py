@@ -378,11 +378,9 @@ class _Running:
         others = [asyncio.create_task(self._happen(event)) for event in self.step.events]
         if self.step.kill and self.step.kill.call is None:
             others.append(asyncio.create_task(self._kill_at(self.step.kill)))
-        try:
-            await self._task
-        except asyncio.CancelledError:
-            if not self.killed:
-                raise
+        await asyncio.wait([self._task])
+        if not self.killed:
+            self._task.result()
         self.over = True
         for other in others:
             other.cancel()
