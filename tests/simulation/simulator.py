@@ -180,12 +180,9 @@ class _Play:
         others = any(self.world.touched_by_others(arn, "dev") for arn in self.history.images)
         half = any(self.world.is_half_undone(arn, "dev") for arn in self.history.images)
         going = any(repr(status) in self._recorded() for status in EXECUTION_UNFINISHED)
-        seen = (
-            others
-            or half
-            or going
-            or any("update_at" in each.inputs or not each.inputs.get("wait", True) for each in program)
-        )
+        late = any("update_at" in each.inputs or not each.inputs.get("wait", True) for each in program)
+        schedules = any(each.scheduled for arn in self.history.images for each in self.world.executions(arn))
+        seen = others or half or going or late or schedules
         final = Step(steps[-1].seed, "refresh-up" if seen else "up", program)
         applied = await self.run_step(final)
         if self.invariants.broken:
