@@ -274,9 +274,9 @@ class World:
         return [write for write in self.writes if write.arn == arn]
 
     def ended_at(self, execution: Execution) -> float:
-        """Return when an execution that has ended did so, by the loop's time."""
+        """Return when an execution ended, by the loop's time; for one after a jump of the clock at the latest."""
         assert execution.end is not None
-        return (execution.end - START - self.arena.clock.offset).total_seconds()
+        return min((execution.end - START).total_seconds(), self.loop.time())
 
     def touched_by_others(self, arn: str, stack: str, since: float = 0.0) -> bool:
         """Return whether somebody else has changed an image, or may still."""

@@ -24,7 +24,7 @@ _USE_SEEN = 70.0
 """Seconds after which a new use must have been seen: what was looked up a minute ago is looked up again."""
 _LAG = 5.0
 """Seconds for which what others have done may not be seen."""
-_RACE = 15.0
+_RACE = 120.0
 """Seconds between a look at the executions and the start after it, with a call that is retried between."""
 _CLAIMS_WAIT = 5.5
 """Seconds that a delete may wait for what the program declares, before its time limit begins."""

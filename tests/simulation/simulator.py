@@ -96,7 +96,7 @@ class Simulator:
         play = _Play(history, world, invariants, report, finish)
         try:
             run_in_virtual_time(play.play(), loop)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             if not invariants.broken:
                 invariants.add("bug", f"{type(error).__name__}: {error}")
             play.log(f"bug: {error!r}")

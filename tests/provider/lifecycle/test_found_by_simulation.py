@@ -280,3 +280,18 @@ def test_another_clients_schedule_is_not_taken_for_a_change_with_another_role(ma
     assert created.error is None
     assert created.state["lifecycle_execution_id"] != schedule["lifecycleExecutionId"]
     assert stack.image_state() == "DISABLED"
+
+
+def test_a_repeated_answer_is_not_believed_because_of_a_date_that_was_left(make_stack: MakeStack) -> None:
+    """A deprecation within minutes needs no execution; once another client has disabled the image it is carried out."""
+    stack = make_stack()
+    soon = (datetime.now(UTC) + timedelta(minutes=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    declared = {"state": "DEPRECATED", "update_at": soon, "client_token": "mine", "in_use": "ignore"}
+    created = stack.up(**declared)
+    assert created.error is None
+    stack.start("DISABLED", executionRole="R", includeResources={"amis": True})
+    run(asyncio.sleep(60), stack.loop)
+    read, error = run(stack.handler(StateUpdateHandler).read(Call("read", "u"), created.state), stack.loop)
+    assert error is None
+    assert stack.up(read, **declared).error is None
+    assert stack.image_state() == "DEPRECATED"
