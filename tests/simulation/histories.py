@@ -529,7 +529,8 @@ class _Generator:
             events.append(Event(round(chance.uniform(0, 60), 2), "role"))
         if chance.random() < 0.1:
             arn = chance.choice(list(self._images))
-            events.append(Event(0.0, chance.choice(("fail", "hang")), arn))
+            # Of an image without AMIs an execution that hangs cannot be told from a schedule.
+            events.append(Event(0.0, chance.choice(("fail", "hang")) if self._images[arn].get("amis") else "fail", arn))
             if chance.random() < 0.5:
                 events.append(Event(chance.choice((3.0, 20.0, 1000.0)), "heal", arn))
         if chance.random() < 0.05:
