@@ -215,7 +215,9 @@ async def refresh(state: UpdateState, target: str, client: ImageClient) -> Updat
             # Of an update that a cancelled run has begun no token is known: what follows it must not find another one.
             fresh = replace(UpdateState.from_outcome(outcome, target), client_token=state.client_token)
             left = fresh.left or left
-            if outcome.execution.status not in EXECUTION_SUCCEEDED:
+            earlier = state.previous is not None and state.previous.lifecycle_execution_id == outcome.execution.id
+            if earlier or outcome.execution.status not in EXECUTION_SUCCEEDED:
+                # Of an update that has not been started the state has the execution of the one before it.
                 fresh = replace(fresh, previous=state.previous)
             elif any(resource["status"] == "SKIPPED" for resource in outcome.resources):
                 # A deletion that left something out has kept the record as it was.
