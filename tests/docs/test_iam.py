@@ -88,6 +88,15 @@ def test_the_execution_role_trusts_image_builder_alone() -> None:
     assert trust["Principal"] == {"Service": "imagebuilder.amazonaws.com"}
 
 
+def test_the_role_in_another_account_trusts_image_builder_for_one_account() -> None:
+    """Its trust policy is bound to the account and to the images of the caller, by AWS's own two keys."""
+    (trust,) = statements("cross-account-trust")
+    assert trust["Principal"] == {"Service": "imagebuilder.amazonaws.com"}
+    conditions = {key: value for keys in trust["Condition"].values() for key, value in keys.items()}
+    assert conditions.keys() == {"aws:SourceAccount", "aws:SourceArn"}
+    assert conditions["aws:SourceArn"].split(":")[4] == conditions["aws:SourceAccount"]
+
+
 def test_the_readme_names_the_same_operations() -> None:
     """What the README lists for the caller is what the policy grants."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
