@@ -26,7 +26,7 @@ def granted(found: list[dict[str, Any]]) -> set[str]:
 
 
 def called() -> set[str]:
-    """The actions in the provider's source: every text in it that boto3 knows as a method of a service it calls."""
+    """Return the actions in the provider's source: every text in it that boto3 knows as a method of a service."""
     session = botocore.session.get_session()
     by_method = {
         botocore.xform_name(operation): f"{service}:{operation}"
@@ -42,7 +42,7 @@ def called() -> set[str]:
 
 
 @pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.stem)
-def test_a_policy(path: Path) -> None:
+def test_every_action_of_a_policy_exists(path: Path) -> None:
     """Every action exists in its service, and all is allowed, nothing denied."""
     policy = json.loads(path.read_text(encoding="utf-8"))
     assert policy["Version"] == "2012-10-17"
@@ -57,7 +57,7 @@ def test_a_policy(path: Path) -> None:
 
 
 def test_the_caller_is_granted_what_is_called() -> None:
-    """No more and no less than the provider's source calls, and the role passed to it alone."""
+    """No more and no less than the provider's source calls; and it may pass the role to Image Builder alone."""
     found = statements("caller")
     unbound = [each for each in found if "Condition" not in each]
     assert granted(unbound) == called()
