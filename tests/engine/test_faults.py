@@ -185,7 +185,7 @@ def test_its_own_schedule_gives_way(bench: Any) -> None:
 
 def test_the_calls_of_one_change(bench: Any) -> None:
     """One start, polls by the interval, at most three others; an unchanged `preview` and `up` make none."""
-    declare(bench, DISABLED)
+    declare(bench, f'{DISABLED}, in_use="ignore"')
     bench.check("up")
     counts = bench.emulator.requests.counts()
     assert counts.pop(f"imagebuilder:{START}") == 1

@@ -68,7 +68,6 @@ def test_names_and_options(bench: Any) -> None:
     told = bench.check("up")
     assert there(bench) == NAMES - {"web"}
     assert left_alone("bare") in told
-    assert "ImageCleanup new updated" in told
 
     declare(bench, renamed, "other = bare")
     refused = bench.run("up")

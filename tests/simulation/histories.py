@@ -21,7 +21,7 @@ LATE_ROLE = "LateRole"
 """A role that is made in the course of a history, if at all."""
 
 TARGETS = ("AVAILABLE", "DEPRECATED", "DISABLED")
-TOKEN = "secret-token-{}"  # noqa: S105 - a declared client token may be a secret, so no message may contain it
+TOKEN = "secret-token-{}"
 SECRET = "secret-"
 """What no message may contain."""
 

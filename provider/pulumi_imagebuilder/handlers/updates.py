@@ -232,7 +232,7 @@ class StateUpdateHandler(UpdateHandler):
                 action=action,
                 next_step="import it once it is AVAILABLE, DEPRECATED or DISABLED",
             )
-        state = UpdateState.from_outcome(Outcome("", image))
+        state = UpdateState.from_outcome(Outcome("", image), image.state)
         return {**checked.inputs, **state.to_state(), "client_token": None}, None
 
     def _vanished(self, before: UpdateState) -> UpdateState | None:
