@@ -21,7 +21,7 @@ assert sys.stdout.isatty()
 
 
 def test_a_recording_shows_the_last_screen(tmp_path: Path) -> None:
-    """What was overwritten shows only in its time; what stayed is visible to viewers that cannot play, in its colour."""
+    """What was overwritten shows only in its time; what stayed is visible in viewers that cannot play, in colour."""
     picture = tmp_path / "picture.svg"
     command = [sys.executable, "-m", "tools.record", picture, sys.executable, "-c", PROGRAM]
     subprocess.run(command, cwd=ROOT, check=True)
