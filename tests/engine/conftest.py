@@ -20,23 +20,63 @@ from typing import Any
 import pytest
 import yaml
 from imagebuilder_emulator.emulator import Emulator
+from pulumi_imagebuilder.names import with_snake_case
 
 from tools.workspace import ROOT, Workspace
 
 IMAGE = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"
 
 
-class Bench:
-    """One stack, one emulator, and a look at what each of them knows."""
+CONTRACT = (
+    "test_drift",
+    "test_faults",
+    "test_fleet",
+    "test_image_cleanup",
+    "test_image_cleanup_states",
+    "test_kills",
+    "test_state_update",
+)
+"""The tests that hold for the dynamic and for the native provider alike: each of them runs on both."""
 
-    def __init__(self, workspace: Workspace, emulator: Emulator, program: Path | None) -> None:
+PROVIDERS = {"dynamic": "pulumi.dynamic", "native": "pulumi-resource-imagebuilder"}
+"""A word in the command line of the provider's process."""
+
+
+@pytest.hookimpl
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the contract on both sides."""
+    if "side" in metafunc.fixturenames and metafunc.module.__name__.rpartition(".")[2] in CONTRACT:
+        metafunc.parametrize("side", PROVIDERS, indirect=True)
+
+
+@pytest.fixture
+def side(request: pytest.FixtureRequest) -> str:
+    """Which provider programs use: `dynamic` or `native`."""
+    return str(getattr(request, "param", "dynamic"))
+
+
+class Bench:
+    """One stack, one emulator, and a look at what each of them knows.
+
+    Args:
+        workspace: the stack.
+        emulator: the emulator.
+        program: the file of an inline program.
+        side: which provider inline programs use; they are written for the dynamic one.
+    """
+
+    def __init__(self, workspace: Workspace, emulator: Emulator, program: Path | None, side: str = "dynamic") -> None:
         self.workspace = workspace
         self.emulator = emulator
+        self.side = side
+        self.provider = PROVIDERS[side]
         self._program = program
 
     def write(self, program: str) -> None:
         """Replace the program; only for stacks of an inline program."""
         assert self._program is not None
+        if self.side == "native":
+            program = program.replace("from pulumi_imagebuilder import", "from pulumi_imagebuilder.native import")
         self._program.write_text(textwrap.dedent(program), encoding="utf-8")
 
     def rename_stack(self, name: str) -> None:
@@ -155,11 +195,23 @@ class Bench:
         plugin.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
         plugin.chmod(0o755)
 
+    def resources(self) -> list[dict[str, Any]]:
+        """The resources of this package in the stack, as the state file has them, with the names of Python programs."""
+        kinds = {"dynamic": "pulumi-python:dynamic/imagebuilder:", "native": "imagebuilder:index:"}
+        found = self.workspace.state()["deployment"]["resources"]
+        return [
+            {**each, **{part: with_snake_case(each[part]) for part in ("inputs", "outputs")}}
+            if self.side == "native"
+            else dict(each)
+            for each in found
+            if each["type"].startswith(kinds[self.side])
+        ]
+
     def resource(self) -> dict[str, Any]:
-        """The only dynamic resource of the stack, as the state file has it."""
-        found = [each for each in self.workspace.state()["deployment"]["resources"] if "dynamic" in each["type"]]
+        """The only one of :meth:`resources`."""
+        found = self.resources()
         assert len(found) == 1, json.dumps(found, indent=2)
-        return dict(found[0])
+        return found[0]
 
 
 @pytest.fixture(autouse=True)
@@ -187,14 +239,15 @@ def emulator() -> Iterator[Emulator]:
 
 
 @pytest.fixture
-def make_bench(tmp_path: Path, emulator: Emulator) -> Callable[..., Bench]:
+def make_bench(tmp_path: Path, emulator: Emulator, side: str) -> Callable[..., Bench]:
     """Makes stacks of an inline program, by name."""
 
     def make(name: str, **settings: str) -> Bench:
         program = tmp_path / name / "program"
         program.mkdir(parents=True)
         (program / "Pulumi.yaml").write_text(yaml.safe_dump({"name": "test", "runtime": "python"}), encoding="utf-8")
-        return Bench(Workspace(program, tmp_path / name, emulator.url, settings), emulator, program / "__main__.py")
+        workspace = Workspace(program, tmp_path / name, emulator.url, settings)
+        return Bench(workspace, emulator, program / "__main__.py", side)
 
     return make
 

@@ -55,12 +55,12 @@ class AmiChange:
         """Return what a request does to AMIs; None if it takes none away.
 
         Args:
-            request: parameters of ``StartResourceStateUpdate``. Without a state it is a clean-up, which deletes, and
-                without ``includeResources`` deletes what the image has, AMIs with their snapshots.
+            request: parameters of ``StartResourceStateUpdate``. Without a state, as for a clean-up, it deletes, and
+                then takes AMIs with their snapshots without ``includeResources`` too.
         """
         state = (request.get("state") or {}).get("status", "DELETED")
-        whole = {"amis": True, "snapshots": True}
-        included = request.get("includeResources") or ({} if "state" in request else whole)
+        default = {} if "state" in request else {"amis": True, "snapshots": True}
+        included = request.get("includeResources") or default
         if state not in _VERBS or not included.get("amis"):
             return None
         rules = (request.get("exclusionRules") or {}).get("amis") or {}

@@ -106,8 +106,12 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     async def Cancel(self, request: empty_pb2.Empty, context: Context) -> empty_pb2.Empty:  # noqa: N802
         """End all waiting at once; what was started continues at the service, and the next run waits for it."""
-        self._host.cancel()
+        self.cancel()
         return empty_pb2.Empty()
+
+    def cancel(self) -> None:
+        """End all waiting at once, with what is known by then."""
+        self._host.cancel()
 
     # --- configuration ---------------------------------------------------------------------------------------------
 

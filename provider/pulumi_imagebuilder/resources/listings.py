@@ -6,7 +6,6 @@ boto3 is loaded when it is needed, which it is not under Pulumi's mocks.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -17,6 +16,7 @@ from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.settings import get_monitor
 
 from ..errors import ImageBuilderError
+from ..names import to_camel_case, with_snake_case
 from ..validation.values import whole_numbers
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def get_image_build_versions(
         from ..lifecycle import listing
 
         found = _ask(lambda service: listing.find_build_versions(service, **arguments))
-    return [ImageBuildVersion(**_attributes(ImageBuildVersion, build)) for build in found]
+    return [ImageBuildVersion(**attributes_of(ImageBuildVersion, build)) for build in found]
 
 
 def get_image_build_versions_output(
@@ -157,9 +157,9 @@ def get_image_build_versions_output(
         "image": image,
         "states": states,
         # Pulumi takes an object that is no value of its own apart.
-        "older_than": _to_age(older_than),
+        "older_than": to_age(older_than),
         "skip_newest": skip_newest,
-        "deprecated_for": _to_age(deprecated_for),
+        "deprecated_for": to_age(deprecated_for),
         "unused": unused,
         "region": region,
     }
@@ -189,7 +189,7 @@ def get_image_references(resource_arns: Sequence[str]) -> list[ImageReferences]:
         from ..lifecycle import listing
 
         found = _ask(lambda service: listing.find_image_references(service, **arguments))
-    return [ImageReferences(**_attributes(ImageReferences, references)) for references in found]
+    return [ImageReferences(**attributes_of(ImageReferences, references)) for references in found]
 
 
 def get_image_references_output(
@@ -211,10 +211,10 @@ def invoke_listing(
         result: the property of the answer that holds the list.
         opts: options of any Pulumi function.
     """
-    named = {_to_camel_case(name): _to_age(value) for name, value in arguments.items()}
+    named = {to_camel_case(name): to_age(value) for name, value in arguments.items()}
     answer: Mapping[str, Any] = pulumi.runtime.invoke(f"imagebuilder:index:{function}", named, opts).value or {}
     # Pulumi carries every number as a double.
-    return [whole_numbers(_with_snake_case_keys(entry)) for entry in answer.get(result) or []]
+    return [whole_numbers(with_snake_case(entry)) for entry in answer.get(result) or []]
 
 
 def _is_mocked() -> bool:
@@ -237,29 +237,14 @@ def _ask(work: Callable[[Service], Coroutine[Any, Any, Listing]]) -> Listing:
         raise pulumi.RunError(str(error)) from None
 
 
-def _attributes(output_type: type, entry: Mapping[str, Any]) -> dict[str, Any]:
+def attributes_of(output_type: type, entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return a value for each attribute: a test's mock may leave some out, and tell more."""
     names = [name for name, value in vars(output_type).items() if isinstance(value, property)]
     return {name: entry.get(name) for name in names}
 
 
-def _to_age(value: Any) -> Any:
+def to_age(value: Any) -> Any:
     """Return a timedelta as text such as ``90d`` or ``5400s``, and any other value as it is."""
     if not isinstance(value, timedelta):
         return value
     return f"{value.days}d" if value == timedelta(days=value.days) else f"{int(value.total_seconds())}s"
-
-
-def _to_camel_case(name: str) -> str:
-    return re.sub("_([a-z])", lambda match: match[1].upper(), name)
-
-
-def _with_snake_case_keys(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {
-            re.sub("[A-Z]", lambda match: f"_{match[0].lower()}", key): _with_snake_case_keys(item)
-            for key, item in value.items()
-        }
-    if isinstance(value, list):
-        return [_with_snake_case_keys(item) for item in value]
-    return value

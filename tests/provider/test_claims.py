@@ -1,0 +1,100 @@
+"""What the processes of a run declare."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pulumi_imagebuilder.claims import Claims
+
+RUN = "127.0.0.1:4711"
+ONE, TWO = (f"arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/{build}" for build in (1, 2))
+
+OTHER_PROCESS = """
+import sys
+from pathlib import Path
+from pulumi_imagebuilder.claims import Claims
+claims = Claims(sys.argv[1], Path(sys.argv[2]))
+claims.declare("urn", sys.argv[3:])
+print("declared", flush=True)
+sys.stdin.read()
+"""
+
+
+def start(folder: Path, run: str, *arns: str) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", OTHER_PROCESS, run, str(folder), *arns],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "declared\n"
+    return process
+
+
+def unclaimed(claims: Claims) -> list[str]:
+    return asyncio.run(claims.unclaimed("", [ONE, TWO]))
+
+
+def test_what_this_process_declares() -> None:
+    """Is claimed, by whatever resource."""
+    claims = Claims()
+    assert unclaimed(claims) == [ONE, TWO]
+    claims.declare("urn", [ONE])
+    assert unclaimed(claims) == [TWO]
+
+
+def test_what_another_process_of_the_run_declares(tmp_path: Path) -> None:
+    """Is claimed as long as that process lives: one that ended before, as that of a preview, declares nothing."""
+    claims = Claims(RUN, tmp_path / "claims")
+    claims.declare("urn", [])
+    with start(tmp_path / "claims", RUN, ONE) as process:
+        assert unclaimed(claims) == [TWO]
+        process.kill()
+    assert unclaimed(claims) == [ONE, TWO]
+
+
+def test_what_a_process_of_another_run_declares(tmp_path: Path) -> None:
+    """Is not claimed: another stack."""
+    claims = Claims(RUN, tmp_path / "claims")
+    with start(tmp_path / "claims", "127.0.0.1:4712", ONE) as process:
+        assert unclaimed(claims) == [ONE, TWO]
+        process.kill()
+
+
+def test_files_of_processes_that_have_ended_are_removed(tmp_path: Path) -> None:
+    """The folder does not grow, and others cannot read it."""
+    folder = tmp_path / "claims"
+    for _ in range(2):
+        with start(folder, RUN, ONE) as process:
+            process.kill()
+    Claims(RUN, folder).declare("urn", [TWO])
+    (left,) = folder.iterdir()
+    assert left.name.endswith(f".{os.getpid()}")
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_others_can_write_to_is_not_used(tmp_path: Path) -> None:
+    """What somebody else put there would keep images from being undone."""
+    folder = tmp_path / "claims"
+    folder.mkdir()
+    folder.chmod(0o777)
+    claims = Claims(RUN, folder)
+    claims.declare("urn", [ONE])
+    assert list(folder.iterdir()) == []
+    (folder / "127-0-0-1-4711.1").write_text(f'"{TWO}"\n', encoding="utf-8")
+    assert unclaimed(claims) == [TWO]
+
+
+@pytest.mark.parametrize("run", [None, ""])
+def test_without_an_engine(run: str | None, tmp_path: Path) -> None:
+    """There is nothing to have in common with others."""
+    claims = Claims(run, tmp_path / "claims")
+    claims.declare("urn", [ONE])
+    assert unclaimed(claims) == [TWO]
+    assert not (tmp_path / "claims").exists()
