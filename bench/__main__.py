@@ -17,7 +17,9 @@ from bench import measure, picture, programs
 from bench.measure import EXECUTION_TIME, Result
 from tools.workspace import ROOT
 
+PARALLEL = 64
 FLEET, FLEET_LIMITED, SINGLES = "FleetStateUpdate", "FleetStateUpdate, 20 requests/s", "ResourceStateUpdate each"
+SINGLES_PARALLEL = f"ResourceStateUpdate each, --parallel {PARALLEL}"
 NAIVE, SHELL, FLOOR = "naive dynamic provider", "AWS CLI, 8 at a time", "floor"
 NO_OP = "no-op"
 RATE = 20
@@ -27,6 +29,7 @@ _PROGRAMS = {
     FLEET: programs.FLEET,
     FLEET_LIMITED: programs.FLEET,
     SINGLES: programs.SINGLES,
+    SINGLES_PARALLEL: programs.SINGLES,
     NAIVE: programs.NAIVE,
 }
 
@@ -49,7 +52,7 @@ def main() -> int:
     began = time.monotonic()
     up = statistics.median(_run(NO_OP, 1, None, None).seconds for _ in range(3))
     floor = round(up + EXECUTION_TIME, 1)
-    others = [SINGLES, NAIVE, *([SHELL] if options.aws else [])]
+    others = [SINGLES_PARALLEL, SINGLES, NAIVE, *([SHELL] if options.aws else [])]
     runs = [
         *((FLEET, images, None) for images in _numbers(options.fleets)),
         *((FLEET_LIMITED, images, RATE) for images in _numbers(options.limited)),
@@ -85,7 +88,8 @@ def _run(way: str, images: int, rate: int | None, aws: Path | None) -> Result:
     if way == SHELL and aws:
         result = measure.shell(way, images, aws)
     else:
-        result = measure.pulumi(way, _PROGRAMS[way], images, rate=rate)
+        parallel = PARALLEL if way == SINGLES_PARALLEL else None
+        result = measure.pulumi(way, _PROGRAMS[way], images, rate=rate, parallel=parallel)
     print(f"{way}: {images} images in {result.seconds:.1f} s, {result.calls} calls", flush=True)
     if way != NO_OP and result.executions != images:
         raise SystemExit(f"{result.executions} executions of {images} images")

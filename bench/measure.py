@@ -105,17 +105,25 @@ class Service:
             return json.load(answer)
 
 
-def pulumi(way: str, program: str, images: int, *, rate: int | None = None) -> Result:
-    """`pulumi up` of a program on a new stack.
+def pulumi(way: str, program: str, images: int, *, rate: int | None = None, parallel: int | None = None) -> Result:
+    """Run `pulumi up` of a program on a new stack.
+
+    Args:
+        way: what it is called.
+        program: the program.
+        images: how many.
+        rate: requests a second that the service lets through. Default: all.
+        parallel: `--parallel`, the resources that the engine works on at a time. Default: the engine's.
 
     Raises:
-        RuntimeError: it did not end well.
+        RuntimeError: it did not succeed.
     """
+    options = () if parallel is None else ("--parallel", str(parallel))
     with _service(images, rate) as (service, folder):
         workspace = _workspace(program, service, folder)
         with Memory(workspace.environment["PULUMI_HOME"]) as memory:
             began = time.monotonic()
-            done = workspace.run(*_UP, limit=1800)
+            done = workspace.run(*_UP, *options, limit=1800)
             seconds = time.monotonic() - began
         if done.returncode:
             raise RuntimeError(f"{way}, {images} images: {done.stdout}{done.stderr}")

@@ -29,8 +29,8 @@ nitpicky = True
 nitpick_ignore_regex = [
     # Types of other packages, which the site does not link to: their inventories would have to be fetched.
     ("py:.*", r"(pulumi|collections|typing|datetime|timedelta)\b.*"),
-    # Names of types that stand for texts and dicts; what they allow is told where they are used.
-    ("py:class", r"(State|OnDestroy|TimeUnit|\w+Dict)"),
+    # Aliases of types of texts and dicts; what they allow is said where they are used.
+    ("py:class", r"(State|OnDestroy|InUse|TimeUnit|\w+Dict)"),
 ]
 
 html_theme = "furo"

@@ -62,7 +62,7 @@ def show_amis(url: str, regions: list[str]) -> None:
             aws_access_key_id="local",
             aws_secret_access_key="local",  # noqa: S106
         )
-        for ami in ec2.describe_images(Owners=["self"])["Images"]:
+        for ami in ec2.describe_images(Owners=["self"], IncludeDisabled=True)["Images"]:
             print(f"    {region:<12}{ami['ImageId']:<24}{ami['State']:<12}{ami.get('DeprecationTime', '-')}")
     sys.stdout.flush()
 

@@ -13,7 +13,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter, deque
@@ -247,7 +246,7 @@ def prepare_environment(progress: Progress) -> None:
         counts[word] += 1
         if line.startswith("Installing collected packages: "):
             progress.show("install Python packages", f"{rest.count(',') + 1} of them")
-        else:
+        elif word in {"Collecting", "Downloading"}:
             progress.show("fetch Python packages", f"{counts['Collecting']} found, {counts['Downloading']} downloaded")
 
     # Both in one command: what the extra asks for is then the one beside it, and no index is asked for it.
@@ -272,12 +271,15 @@ def prepare_engine(progress: Progress) -> None:
             "neither pulumi nor go was found: install Pulumi, see https://www.pulumi.com/docs/iac/download-install/"
         )
     ENGINE.mkdir(parents=True, exist_ok=True)
-    # Built beside and moved at the end: a killed build leaves no half of an engine.
-    with tempfile.TemporaryDirectory(dir=ENGINE.parent) as folder:
-        for target in TARGETS:
-            build(target, Path(folder), progress)
-        for built in Path(folder).iterdir():
-            built.replace(ENGINE / built.name)
+    # Built beside and moved at the end: a killed build leaves no half of an engine, and is cleared by the next one.
+    new = ENGINE.parent / "new"
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir()
+    for target in TARGETS:
+        build(target, new, progress)
+    for built in new.iterdir():
+        built.replace(ENGINE / built.name)
+    new.rmdir()
     stamp.write_text(wanted, encoding="utf-8")
 
 

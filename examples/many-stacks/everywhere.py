@@ -35,7 +35,7 @@ PLACES = [
 
 
 def deploy(place: Place) -> str:
-    """Bring one stack up; returns a line that tells how it went."""
+    """Bring one stack up; return a line that says how it went."""
 
     def program() -> None:
         update = ResourceStateUpdate(
@@ -49,22 +49,22 @@ def deploy(place: Place) -> str:
 
     errors = []
 
-    def note(event: automation.EngineEvent) -> None:
-        told = event.diagnostic_event
-        if told and told.severity == "error":
-            errors.append(told.message.strip())
+    def collect(event: automation.EngineEvent) -> None:
+        diagnostic = event.diagnostic_event
+        if diagnostic and diagnostic.severity == "error":
+            errors.append(diagnostic.message.strip())
 
     stack = automation.create_or_select_stack(stack_name=place.stack, project_name="everywhere", program=program)
     stack.set_all_config(place.configuration)
     try:
-        outputs = stack.up(on_event=note).outputs
+        outputs = stack.up(on_event=collect).outputs
     except automation.CommandError:
         return f"{place.stack}: failed: {errors[0] if errors else 'see its log'}"
     return f"{place.stack}: {outputs['lifecycle_execution_id'].value}"
 
 
 def main() -> int:
-    """Bring all stacks up side by side; returns how many failed. One that fails does not stop the others."""
+    """Bring all stacks up side by side; return how many failed. One that fails does not stop the others."""
     with ThreadPoolExecutor(len(PLACES)) as threads:
         lines = list(threads.map(deploy, PLACES))
     print("\n".join(lines))

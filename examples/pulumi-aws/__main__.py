@@ -1,4 +1,4 @@
-"""An image of pulumi-aws, deprecated in time; when it is replaced or destroyed, its AMIs and snapshots go first."""
+"""An image of pulumi-aws, deprecated at a set time; replaced or destroyed, its AMIs and snapshots are deleted first."""
 
 import json
 
@@ -20,7 +20,7 @@ recipe = aws.imagebuilder.ImageRecipe(
 )
 image = aws.imagebuilder.Image("web", image_recipe_arn=recipe.arn, infrastructure_configuration_arn=infra.arn)
 
-# Both need what the role may do, too: without depends_on, destroy may take the policy away beneath them.
+# Both need the role's policy, too: without depends_on, destroy may detach it while they work.
 of_image = {"resource_arn": image.arn, "execution_role": role.arn, "opts": pulumi.ResourceOptions(depends_on=attached)}
 ResourceStateUpdate(
     "web", state="DEPRECATED", update_at=get("deprecateAt"), include_resources={"amis": True}, **of_image

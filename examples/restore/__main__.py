@@ -1,4 +1,4 @@
-"""One version of an image can be launched, the others are disabled; a bad one is taken back by naming another."""
+"""One version of an image can be launched, the others are disabled; a bad one is recalled by naming another."""
 
 import pulumi
 from pulumi_imagebuilder import ResourceStateUpdate

@@ -39,21 +39,37 @@ class Claims:
         self, run: str | None = None, folder: Path | None = None, now: Callable[[], float] = time.time
     ) -> None:
         self._now = now
-        self._images: set[str] = set()
+        self._images: dict[str, dict[str, str | None]] = {}
+        """By image, the URNs that declare it, each with the state that it declares."""
         self._urns: set[str] = set()
         self._last = 0.0
         self._lock = threading.Lock()
         self._shared = _SharedFiles(run, folder) if run and fcntl else None
 
-    def declare(self, urn: str, arns: Iterable[str]) -> None:
-        """Take in what a resource declares: the engine has every resource of a program checked, before all else."""
-        arns = list(arns)
+    def declare(self, urn: str, arns: Iterable[str], state: str | None = None) -> dict[str, tuple[str, str]]:
+        """Take in what a resource declares: the engine has every resource of a program checked, before all else.
+
+        Args:
+            urn: the resource.
+            arns: the images that it declares.
+            state: the state that it declares them in. Default: none.
+
+        Returns:
+            Of the images that another resource declares in another state, that resource's URN and state.
+        """
+        arns, others = list(arns), {}
         with self._lock:
             self._urns.add(urn)
-            self._images.update(arns)
+            for arn in arns:
+                declared = self._images.setdefault(arn, {})
+                declared[urn] = state
+                for other, its_state in declared.items():
+                    if state and its_state and its_state != state:
+                        others[arn] = (other, its_state)
             self._last = self._now()
             if self._shared:
                 self._shared.add(arns)
+        return others
 
     async def unclaimed(self, urn: str, arns: Iterable[str]) -> list[str]:
         """Return those of a resource's images that no resource of the program declares.
@@ -64,7 +80,7 @@ class Claims:
         end = self._now() + _MAX_QUIET_WAIT
         while urn and urn in self._urns and self._now() < min(end, self._last_declared() + _QUIET):
             await asyncio.sleep(_QUIET / 5)
-        claimed = self._images | (self._shared.images() if self._shared else set())
+        claimed = self._images.keys() | (self._shared.images() if self._shared else set())
         return [arn for arn in arns if arn not in claimed]
 
     def _last_declared(self) -> float:

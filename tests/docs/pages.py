@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from tools.workspace import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(page for page in (ROOT / "docs").rglob("*.md") if "_build" not in page.parts),
+]
 
 _FENCE = re.compile(r"^( *)```(\w+)[^\n]*\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 
 
 class Piece(NamedTuple):
-    """A fenced block of a page."""
+    """A fenced block of a page, or a whole program."""
 
     page: Path
     line: int
@@ -27,12 +32,17 @@ class Piece(NamedTuple):
         return f"{self.page.relative_to(ROOT)}:{self.line}"
 
 
-def pieces(language: str) -> list[Piece]:
-    """All fenced blocks of a language."""
-    found = []
+def _pieces() -> Iterator[Piece]:
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         for match in _FENCE.finditer(text):
-            line = text.count("\n", 0, match.start()) + 1
-            found.append(Piece(page, line, match[2], match[3]))
-    return [piece for piece in found if piece.language == language]
+            yield Piece(page, text.count("\n", 0, match.start()) + 1, match[2], match[3])
+
+
+PIECES = list(_pieces())
+"""All fenced blocks, page by page."""
+
+
+def pieces(language: str) -> list[Piece]:
+    """Return the fenced blocks of a language."""
+    return [piece for piece in PIECES if piece.language == language]

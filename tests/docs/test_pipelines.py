@@ -58,8 +58,34 @@ def test_pulumi_has_the_options() -> None:
             given.setdefault(command, set()).update(word for word in words if word.startswith("-"))
     assert given.keys() == {"preview", "cancel", "refresh", "up"}
     for command, options in given.items():
-        told = subprocess.run([pulumi, command, "--help"], capture_output=True, text=True, check=True).stdout
-        assert {option for option in options if f"{option} " not in told} == set(), command
+        help_text = subprocess.run([pulumi, command, "--help"], capture_output=True, text=True, check=True).stdout
+        assert {option for option in options if f"{option} " not in help_text} == set(), command
+
+
+@pytest.mark.parametrize(
+    ("urn", "severity", "fails"),
+    [
+        ("urn:pulumi:p::images::pulumi-python:dynamic/imagebuilder:FleetStateUpdate::web", "info", False),
+        ("urn:pulumi:p::images::pulumi-python:dynamic/imagebuilder:FleetStateUpdate::web", "warning", True),
+        ("urn:pulumi:p::images::imagebuilder:index:ImageCleanup::web", "warning", True),
+        ("urn:pulumi:p::images::aws:s3/bucket:Bucket::web", "warning", False),
+        (None, "error", True),
+    ],
+)
+def test_the_gate(urn: str | None, severity: str, fails: bool) -> None:
+    """It fails for errors and for warnings of ours, and prints what the preview says."""
+    diagnostic = {"message": "would delete 1 image\n", "severity": severity, **({"urn": urn} if urn else {})}
+    preview = json.dumps({"steps": [], "diagnostics": [diagnostic]})
+    done = subprocess.run(
+        [sys.executable, FOLDER / "gate.py"], input=preview, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode != 0, done.stdout) == (fails, "would delete 1 image\n")
+
+
+def test_the_gate_without_diagnostics() -> None:
+    """A preview that has nothing to say passes."""
+    done = subprocess.run([sys.executable, FOLDER / "gate.py"], input="{}", capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 @pytest.mark.parametrize("path", GITHUB, ids=lambda path: path.stem)
@@ -83,7 +109,7 @@ def test_one_run_at_a_time_on_gitlab() -> None:
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.stem)
 def test_a_trust_policy(path: Path) -> None:
-    """Names the audience and one repository's branch: any other job of the provider is turned away."""
+    """Names the audience and one repository's branch: any other job of the provider is refused."""
     (statement,) = json.loads(path.read_text(encoding="utf-8"))["Statement"]
     assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
     provider = statement["Principal"]["Federated"].partition("oidc-provider/")[2]

@@ -25,7 +25,7 @@ def told(bench: Any, program: str, kind: str) -> list[str]:
     diagnostics = done.stdout.partition("Diagnostics:")[2].partition("Resources:")[0]
     section = diagnostics.partition(f"\n  {token} (web):\n")[2].partition("\n\n")[0]
     start = f"    error: {token} resource 'web': property "
-    found = [line for line in section.split("\n") if line]
+    found = [line for line in section.split("\n") if line.startswith("    error: ")]
     assert all(line.startswith(start) for line in found), found
     return [line.removeprefix(start) for line in found]
 

@@ -66,7 +66,7 @@ def test_a_schedule_that_comes_true(bench: Any) -> None:
     declare(bench, f'state="DEPRECATED", update_at="{at}", {AMIS}')
     bench.check("up")
     outputs = bench.resource()["outputs"]
-    assert (outputs["status"], outputs["image_state"], outputs["deprecation_time"]) == ("PENDING", "AVAILABLE", at)
+    assert (outputs["status"], outputs["image_state"], outputs["deprecation_time"]) == ("IN_PROGRESS", "AVAILABLE", at)
     bench.check("refresh", "--expect-no-changes")
 
     bench.emulator.clock.set(datetime.datetime(2099, 2, 1, tzinfo=datetime.UTC))

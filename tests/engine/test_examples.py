@@ -83,14 +83,14 @@ def quickstart_stays(bench: Any) -> None:
 
 
 def schedule_created(bench: Any) -> None:
-    assert bench.workspace.outputs() == {"status": "PENDING", "deprecation_time": "2099-01-31T00:00:00Z"}
+    assert bench.workspace.outputs() == {"status": "IN_PROGRESS", "deprecation_time": "2099-01-31T00:00:00Z"}
     assert image_states(bench) == {"1.0.0/1": "AVAILABLE"}
     assert amis(bench) == {"1.0.0/1": ["deprecated"] * 2}
 
 
 def schedule_edited(bench: Any) -> None:
-    assert bench.workspace.outputs() == {"status": "PENDING", "deprecation_time": "2098-01-31T00:00:00Z"}
-    assert execution_states(bench) == ["PENDING", "CANCELLED"]
+    assert bench.workspace.outputs() == {"status": "IN_PROGRESS", "deprecation_time": "2098-01-31T00:00:00Z"}
+    assert execution_states(bench) == ["IN_PROGRESS", "CANCELLED"]
 
 
 def schedule_destroyed(bench: Any) -> None:
@@ -148,7 +148,7 @@ def containers_destroyed(bench: Any) -> None:
 
 def aws_created(bench: Any) -> None:
     assert image_states(bench) == {"1.0.0/1": "AVAILABLE"}
-    assert execution_states(bench) == ["PENDING"]
+    assert execution_states(bench) == ["IN_PROGRESS"]
     bench.emulator.requests.clear()
 
 

@@ -17,7 +17,7 @@ PROGRAM = """
 AMIS = 'execution_role="ImageLifecycle", include_resources={"amis": True}'
 DISABLED = f'state="DISABLED", {AMIS}'
 START = "StartResourceStateUpdate"
-_OF_PULUMI = {"error: update failed"}
+_OF_PULUMI = {"error: update failed", "error: Resource monitor has terminated, shutting down"}
 
 
 def declare(bench: Any, arguments: str) -> None:
@@ -72,7 +72,10 @@ def test_what_passes_is_waited_out(bench: Any, faults: list[str]) -> None:
     [
         pytest.param("InvalidRequestException", "", id="400"),
         pytest.param(
-            "ForbiddenException", "; check the caller's policy, iam:PassRole on the execution role included", id="403"
+            "ForbiddenException",
+            "; check the caller's policy, which needs imagebuilder:StartResourceStateUpdate and iam:PassRole on the "
+            "execution role",
+            id="403",
         ),
         pytest.param("ResourceNotFoundException", "", id="404"),
     ],
@@ -99,7 +102,7 @@ def test_resources_that_fail_are_named(bench: Any) -> None:
     assert line == (
         f"error: changing image {ARN} to DISABLED: lifecycle execution {failed['lifecycleExecutionId']} "
         f"ended as FAILED: 1 of 3 resources failed; failed: {ami['ImageId']} (eu-west-1): You are not authorized; "
-        "mend the cause and run `pulumi up` again, which starts a new one"
+        "fix the cause and run `pulumi up` again to start a new execution"
     )
     bench.emulator.faults.clear()
     bench.check("up")
@@ -124,10 +127,10 @@ def test_an_execution_that_somebody_cancels(bench: Any) -> None:
 
 
 def test_time_limits_that_run_out(bench: Any) -> None:
-    """Tell which execution goes on, and what goes on waiting for it, in a create, an update and a destroy."""
+    """Name the execution that continues, and the run that continues to wait for it: create, update and destroy."""
     limits = "opts=pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create='6s', update='6s', delete='6s'))"
     asked = f"changing image {ARN} to"
-    for arguments, command, said, goes_on in (
+    for arguments, command, said, continues in (
         (DISABLED, "up", f"{asked} DISABLED", "the next `pulumi up`"),
         (f'state="DEPRECATED", on_destroy="restore", {AMIS}', "up", f"{asked} DEPRECATED", "the next `pulumi up`"),
         (None, "destroy", f"restoring image {ARN}", "the same command"),
@@ -138,8 +141,8 @@ def test_time_limits_that_run_out(bench: Any) -> None:
         line = failure(bench, command)
         unfinished = bench.executions()[0]["lifecycleExecutionId"]
         assert line == (
-            f"error: {said}: the time limit of 6s ran out while lifecycle execution {unfinished} was IN_PROGRESS: "
-            f"it goes on, and {goes_on} goes on waiting for it; or give it longer with custom_timeouts"
+            f"error: {said}: the time limit of 6s ran out while lifecycle execution {unfinished} was IN_PROGRESS; "
+            f"it continues, and {continues} continues to wait for it; or give it longer with custom_timeouts"
         )
         bench.emulator.faults.clear()
         bench.check(command)
@@ -182,7 +185,7 @@ def test_its_own_schedule_gives_way(bench: Any) -> None:
 
 def test_the_calls_of_one_change(bench: Any) -> None:
     """One start, polls by the interval, at most three others; an unchanged `preview` and `up` make none."""
-    declare(bench, DISABLED)
+    declare(bench, f'{DISABLED}, in_use="ignore"')
     bench.check("up")
     counts = bench.emulator.requests.counts()
     assert counts.pop(f"imagebuilder:{START}") == 1

@@ -96,7 +96,7 @@ def test_some_fail(bench: Any, declare: Callable[..., None]) -> None:
     assert "changing 25 images to DISABLED: 22 of 25 done, 3 failed; 2 images: " in line
     assert "Denied: web/1.0.0/7, web/1.0.0/8 (arn:aws:imagebuilder:us-east-1:123456789012:image/…)" in line
     assert f"image {STEM}/99: ResourceNotFoundException: The resource {STEM}/99 was not found" in line
-    assert line.count("mend the cause and run `pulumi up` again") == 1
+    assert line.count("fix the cause and run `pulumi up` again") == 1
     assert executions(bench) == IMAGES
     assert "Traceback" not in done.stdout + done.stderr
 

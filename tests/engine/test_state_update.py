@@ -169,7 +169,9 @@ def test_the_stacks_credentials(bench: Any) -> None:
     bench.workspace.configure(settings)
     declare(bench, f'resource_arn="{ARN}", state="DEPRECATED"')
     (line,) = diagnostics(fails(bench), "aws:accessKey")
-    assert line.strip() == "error: aws:accessKey is set without aws:secretKey; set both or neither"
+    assert line.strip() == (
+        f"error: changing image {ARN} to DEPRECATED: aws:accessKey is set without aws:secretKey; set both or neither"
+    )
 
     secret = ("config", "set", "--secret", "aws:secretKey", "the-secret-of-the-stack")
     assert bench.workspace.run(*secret).returncode == 0
@@ -191,7 +193,7 @@ def test_more_resources_than_are_kept(bench: Any) -> None:
     told = bench.check("up")
     (execution,) = bench.executions(many)
     assert (
-        "the output `resources` holds only 100 of the resources; all are listed by: "
+        "the output `resources` holds only 100 of the 120 resources; all are listed by: "
         "aws imagebuilder list-lifecycle-execution-resources --region us-east-1 "
         f"--lifecycle-execution-id {execution['lifecycleExecutionId']} --parent-resource-id {many}\n"
     ) in told.partition("Diagnostics:")[2]

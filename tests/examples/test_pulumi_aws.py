@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from pulumi_imagebuilder import rules
+from pulumi_imagebuilder import validation
 
 from tools.workspace import ROOT
 
@@ -50,8 +50,8 @@ def test_the_example_declares(declared_by: Callable[..., list[tuple[str, dict[st
         "imageRecipeArn": "of the recipe",
         "infrastructureConfigurationArn": "of the infrastructure",
     }
-    for name, kind in (("ImageCleanup", rules.Kind.CLEANUP), ("ResourceStateUpdate", rules.Kind.SINGLE)):
+    for name, kind in (("ImageCleanup", validation.Kind.CLEANUP), ("ResourceStateUpdate", validation.Kind.SINGLE)):
         inputs = declared[f"pulumi-python:dynamic/imagebuilder:{name}"]
         assert (inputs["resource_arn"], inputs["execution_role"]) == (IMAGE, ROLE)
-        given = {key: value for key, value in inputs.items() if value is not None and not key.startswith("__")}
-        assert rules.check(kind, given).failures == []
+        arguments = {key: value for key, value in inputs.items() if value is not None and not key.startswith("__")}
+        assert validation.validate(kind, arguments).failures == []

@@ -51,7 +51,7 @@ EMULATOR = Distribution(
     ROOT / "emulator",
     ROOT / "emulator",
     "imagebuilder_emulator",
-    {"boto3", "cattrs", "moto", "pyyaml", "werkzeug"},
+    {"boto3", "cattrs", "flask", "flask-cors", "moto", "pyyaml", "werkzeug"},
     {"imagebuilder_emulator", "pyproject.toml", "README.md", "LICENSE", "PKG-INFO"},
 )
 both = pytest.mark.parametrize("distribution", [PROVIDER, EMULATOR], ids=lambda distribution: distribution.package)

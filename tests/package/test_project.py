@@ -1,4 +1,4 @@
-"""What those who carry on rely on: the changelog, pre-commit, the map, and `make help`."""
+"""What contributors rely on: the changelog, pre-commit, the map in CONTRIBUTING.md, and `make help`."""
 
 from __future__ import annotations
 
@@ -50,13 +50,18 @@ def test_every_target_is_explained() -> None:
 
 
 def test_the_map_shows_what_is_there() -> None:
-    """Each file, folder, test and target that CONTRIBUTING.md names exists."""
+    """All that CONTRIBUTING.md names exists, and no module of the provider is missing."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    for name in re.findall(r"tests/[\w/.]+", text):
+    for name in re.findall(r"(?:tests|tools|docs|emulator)/[\w/.-]+\b", text):
         assert (ROOT / name).exists(), name
+    for name in re.findall(r"python -m ((?:tools|bench|tests)\.[\w.]+)", text):
+        assert (ROOT / (name.replace(".", "/") + ".py")).exists(), name
     package = ROOT / "provider" / "pulumi_imagebuilder"
-    for name in re.findall(r"`(?:…|provider/pulumi_imagebuilder)/(\w+)`", text):
-        assert (package / name).exists() or (package / f"{name}.py").exists(), name
+    map_of_modules = text.partition("## Map of the provider")[2].partition("\nBeside it:")[0]
+    named = set(re.findall(r"`([\w/]+\.py)`", map_of_modules))
+    modules = {str(path.relative_to(package)) for path in package.rglob("*.py")}
+    # A package's own file mostly says only what is beside it.
+    assert {name for name in modules if not name.endswith("__init__.py")} <= named <= modules
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for names in re.findall(r"`make ([a-z ]+)`", text):
         assert all(f"\n{name}:" in makefile for name in names.split()), names

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import weakref
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 
 import pytest
 from imagebuilder_emulator.inprocess import InProcessError
+from pulumi_imagebuilder.claims import Claims
 from pulumi_imagebuilder.errors import ImageBuilderError
 from pulumi_imagebuilder.handlers import HANDLERS, Handler, Result
 from pulumi_imagebuilder.host import Call, Host
@@ -103,6 +105,7 @@ class Simulation:
         phase: float = 0.5,
     ) -> None:
         self.loop = VirtualTimeLoop()
+        weakref.finalize(self, self.loop.close)
         self.world = World(
             {"roles": list(roles), "images": list(images() if seed is None else seed)},
             self.loop,
@@ -133,7 +136,8 @@ class Simulation:
     def begin_run(self, interrupt: Callable[[str, str], None] = lambda when, operation: None) -> None:
         """Begin another run, as a new process of the provider does."""
         self.service = SimulatedService(self.world, interrupt)
-        self.host = Host(lambda: self.service, self.row, now=self.loop.time)  # type: ignore[arg-type]
+        claims = Claims(now=self.loop.time)
+        self.host = Host(lambda: self.service, self.row, now=self.loop.time, claims=claims)  # type: ignore[arg-type]
         self.reader = ImageBatchReader(self.service)
 
     @property
@@ -294,12 +298,7 @@ class Stack:
     def preview(self, **declared: Declaration) -> dict[str, bool]:
         """Return which resources would change."""
         self._begin(None)
-        checked = {name: self._check(name, kind, inputs) for name, (kind, inputs) in declared.items()}
-        return {
-            name: name not in self.kept
-            or bool(self._handler(self.kept[name].kind).changed(self.kept[name].state, inputs))
-            for name, inputs in checked.items()
-        }
+        return self.simulation.run(self._preview(declared))
 
     def refresh(self) -> None:
         """Read all resources; those that are gone leave the state."""
@@ -320,14 +319,23 @@ class Stack:
     def _call(self, operation: str, name: str) -> Call:
         return Call(operation, f"urn:pulumi:dev::project::type::{name}", self.time_limit)
 
-    def _check(self, name: str, kind: Kind, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    async def _check(self, name: str, kind: Kind, inputs: Mapping[str, Any]) -> dict[str, Any]:
         olds = self.kept[name].inputs if name in self.kept else {}
-        checked = self._handler(kind).check(self._call("check", name), olds, inputs)
+        checked = await self._handler(kind).check(self._call("check", name), olds, inputs)
         assert checked.failures == [], checked.failures
         return as_kept(checked.inputs)
 
+    async def _preview(self, declared: Mapping[str, Declaration]) -> dict[str, bool]:
+        changes = {}
+        for name, (kind, given) in declared.items():
+            inputs, old = await self._check(name, kind, given), self.kept.get(name)
+            changes[name] = old is None or bool(
+                await self._handler(kind).diff(self._call("diff", name), old.state, inputs)
+            )
+        return changes
+
     async def _up(self, declared: Mapping[str, Declaration]) -> None:
-        checked = {name: self._check(name, kind, inputs) for name, (kind, inputs) in declared.items()}
+        checked = {name: await self._check(name, kind, inputs) for name, (kind, inputs) in declared.items()}
         leaving = [(name, kept) for name, kept in self.kept.items() if name not in declared]
         steps: list[Coroutine[Any, Any, None]] = []
         for name, inputs in checked.items():
@@ -335,7 +343,7 @@ class Stack:
             if old is None:
                 steps.append(self._create(name, kind, inputs))
                 continue
-            changed = self._handler(kind).changed(old.state, inputs)
+            changed = await self._handler(kind).diff(self._call("diff", name), old.state, inputs)
             if changed.inputs.replace:
                 leaving.append((name, old))
                 steps.append(self._create(name, kind, inputs))
@@ -395,10 +403,6 @@ def _without_none(value: Any) -> Any:
     return [_without_none(item) for item in value] if isinstance(value, list) else value
 
 
-class Killed(asyncio.CancelledError):
-    """The process was killed."""
-
-
 def kill_at(point: int) -> Callable[[str, str], None]:
     """Return an interrupt that kills the run at a point: each call has one before it and one before its answer."""
     passed = 0
@@ -409,7 +413,7 @@ def kill_at(point: int) -> Callable[[str, str], None]:
         if passed >= point:
             for task in asyncio.all_tasks():
                 task.cancel()
-            raise Killed
+            raise asyncio.CancelledError
 
     return interrupt
 

@@ -118,10 +118,10 @@ async def find_earlier_deletion(
     last = newest([execution for execution in before.values() if execution.status in EXECUTION_SUCCEEDED])
     if change.target != IMAGE_GONE or last is None:
         return None
-    resources = await client.resources(last.id, await client.snapshot(last.id))
-    if not any(resource["action"] == ACTION[IMAGE_GONE] for resource in resources):
+    # Of an image without AMIs, as one whose build failed, no resource shows it; the entry of the record does.
+    if await client.find_action(last.id) != ACTION[IMAGE_GONE]:
         return None
-    return Outcome(token, GONE, last, resources)
+    return Outcome(token, GONE, last, await client.resources(last.id, await client.snapshot(last.id)))
 
 
 async def was_moved_since(

@@ -19,20 +19,14 @@ A process can die at any arrow: the next run comes to the same execution by the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 from typing import Final, Literal
 
-from ..errors import (
-    ExecutionFailed,
-    ImageBuilderError,
-    NotVerified,
-    ResourceNotFound,
-    ServiceError,
-    describe_failed_resources,
-)
+from ..errors import ExecutionFailed, ImageBuilderError, NotVerified, ServiceError, describe_failed_resources
 from .adoption import (
     Answer,
     find_adoptable_execution,
@@ -122,17 +116,19 @@ class _Application:
             # Before anything is started: an immediate change passes a schedule, which would still come true one day.
             await self._resolve_conflict(schedule.id)
             self._listed = None
+        if change.is_immediate:
+            await self._wait_for_others(listed)
         adoptable = await find_adoptable_execution(change, client, listed)
         unverified = 0
         for token in islice(change.token_candidates(), MAX_CANDIDATES):
             try:
                 answer = adoptable or await self._start(token)
-            except ResourceNotFound:
-                deleted = await find_earlier_deletion(change, client, token, self._before)
-                if deleted is None:
-                    raise
-                return deleted
             except ServiceError as error:
+                if await client.is_gone(error):
+                    deleted = await find_earlier_deletion(change, client, token, self._before)
+                    if deleted is None:
+                        raise
+                    return deleted
                 if error.code == "InvalidRequestException" and change.is_overdue(client.now):
                     return await apply(change.without_schedule(), client, self._before_start)
                 raise
@@ -235,6 +231,14 @@ class _Application:
                 await asyncio.sleep(poll_delay(waited))
         return await find_adoptable_execution(change, client, await client.executions())
 
+    async def _wait_for_others(self, listed: Sequence[Execution]) -> None:
+        """Wait for executions that an immediate change would pass, and that would move the image when they end."""
+        for execution in listed:
+            with contextlib.suppress(ExecutionUnknown):
+                if execution.unfinished and not await is_schedule(self._client, execution):
+                    await self._resolve_conflict(execution.id)
+                    self._listed = None
+
     async def _resolve_conflict(self, execution_id: str) -> None:
         """Wait until an execution that has the image in use has ended; a schedule that is to give way is cancelled."""
         client = self._client
@@ -278,7 +282,7 @@ class _Application:
         client.progress.execution_id = execution_id
         try:
             if execution_id in self._before:
-                return await self._verify_known(token, execution_id)
+                return await self._verify_known(token, execution_id, answer)
             return await self._verify_new(token, execution_id, answer)
         except ExecutionUnknown:
             # An execution of an earlier run that the service has forgotten: only the image can confirm it.
@@ -287,7 +291,7 @@ class _Application:
                 return Outcome(token, image)
             return _NEXT_CANDIDATE
 
-    async def _verify_known(self, token: str, execution_id: str) -> Outcome | _NextCandidate:
+    async def _verify_known(self, token: str, execution_id: str, answer: Answer) -> Outcome | _NextCandidate:
         """Hold an execution that there was before this run against the image; wait for one that is under way."""
         change, client = self._change, self._client
         snapshot = await client.snapshot(execution_id)
@@ -298,7 +302,7 @@ class _Application:
             return _NEXT_CANDIDATE
         if snapshot.status not in EXECUTION_SUCCEEDED:
             age = snapshot.seconds_since(self._before[execution_id].age)
-            return await self._verify_new(token, execution_id, Answer(execution_id), age=age, snapshot=snapshot)
+            return await self._verify_new(token, execution_id, answer, age=age, snapshot=snapshot)
         outcome = await client.outcome(token, execution_id, snapshot=snapshot)
         image = outcome.image
         if not change.is_confirmed_by(image, execution_id):

@@ -63,6 +63,11 @@ class Change:
         return self.wait and self.update_at is None
 
     @property
+    def is_immediate(self) -> bool:
+        """Whether it includes nothing under the image, so that no execution has to carry it out."""
+        return not any(self.request.get("includeResources", {}).values())
+
+    @property
     def is_first(self) -> bool:
         """Whether the state has no change before it, nor a token of the user's own distinguishes it from others."""
         return self.follows is None and self.superseded is None and self.client_token is None

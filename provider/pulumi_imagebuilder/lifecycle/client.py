@@ -70,8 +70,8 @@ class ImageClient:
         arn = ImageArn.parse(resource_arn)
         self._region, self._account = arn.region, arn.account
         self._first: Image | None = None
-        self._began = _LONG_AGO
-        """When the image was first read, by the service's clock."""
+        self._began: datetime | None = None
+        """When the service first answered, by its clock."""
         self.now = datetime.now(UTC)
         """The time of the last answer, by the service's clock; until then this machine's."""
         self._changed = False
@@ -81,7 +81,12 @@ class ImageClient:
     async def start(self, request: Mapping[str, Any], token: str) -> str | None:
         """Call ``StartResourceStateUpdate``; return the execution's id, or None after an immediate change."""
         self._deletes = request["state"]["status"] == IMAGE_GONE
-        answer = await self._call("start_resource_state_update", resourceArn=self.arn, clientToken=token, **request)
+        try:
+            answer = await self._call("start_resource_state_update", resourceArn=self.arn, clientToken=token, **request)
+        except ServiceError as error:
+            # A user's own token may be a secret, and the service repeats it in what it refuses.
+            error.reason = error.reason.replace(token, "[redacted]")
+            raise
         execution_id: str | None = answer.get("lifecycleExecutionId")
         # What an execution that the image shows already has done was done before it was read.
         self._changed |= execution_id is None or not self._first or execution_id != self._first.lifecycle_execution_id
@@ -122,9 +127,15 @@ class ImageClient:
             raise reading.error.with_action(self.progress.action)
         image = reading.image or await self._get_image()
         if self._first is None:
-            self._first, self._began = image, reading.as_of or _LONG_AGO
-        self.now = reading.as_of or self.now
+            self._first = image
+        self._note_time(reading.as_of)
         return image
+
+    async def is_gone(self, refusal: ServiceError) -> bool:
+        """Return whether a start was refused because the image is gone: not found, or deleted and so not valid."""
+        if refusal.code not in {"ResourceNotFoundException", "InvalidRequestException"}:
+            return False
+        return (await self.find_image(again=True)).state == IMAGE_GONE
 
     async def _get_image(self) -> Image:
         try:
@@ -141,7 +152,7 @@ class ImageClient:
             for execution in page["lifecycleExecutions"]
         ]
         # What is under way, or ended about when the image was read, may not have shown in it yet.
-        settled = self._began - _SETTLING_TIME
+        settled = (self._began or _LONG_AGO) - _SETTLING_TIME
         self._changed |= any(execution.ended is None or execution.ended >= settled for execution in listed)
         return listed
 
@@ -151,8 +162,8 @@ class ImageClient:
         return [] if image != GONE and image.lifecycle_execution_id is None else await self.executions()
 
     async def began_before_this_run(self, execution_id: str) -> bool:
-        """Return whether an execution that was not listed began before the image was first read nevertheless."""
-        return (await self._get_execution(execution_id)).age < self._began
+        """Return whether an execution that was not listed began before this run's first answer nevertheless."""
+        return (await self._get_execution(execution_id)).age < (self._began or _LONG_AGO)
 
     async def snapshot(self, execution_id: str, next_token: str | None = None) -> ExecutionSnapshot:
         """Look at an execution: its state, and one page of the resources under the image.
@@ -295,5 +306,9 @@ class ImageClient:
             )
         except ImageBuilderError as error:
             raise error.with_action(self.progress.action) from error.__cause__
-        self.now = answered_at(answer)
+        self._note_time(answered_at(answer))
         return answer
+
+    def _note_time(self, at: datetime | None) -> None:
+        self.now = at or self.now
+        self._began = self._began or at

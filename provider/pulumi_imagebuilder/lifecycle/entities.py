@@ -40,6 +40,8 @@ class Image:
     type: str | None = None
     deprecation_time: datetime | None = None
     lifecycle_execution_id: str | None = None
+    amis: tuple[Mapping[str, Any], ...] = field(default=(), repr=False, compare=False)
+    """The AMIs that it names, as the service has them: ``region``, ``image``, ``accountId``."""
 
     @classmethod
     def parse(cls, image: Mapping[str, Any]) -> Image:
@@ -49,6 +51,7 @@ class Image:
             type=image.get("type"),
             deprecation_time=image.get("deprecationTime"),
             lifecycle_execution_id=image.get("lifecycleExecutionId"),
+            amis=tuple(ami for ami in (image.get("outputResources") or {}).get("amis") or () if ami.get("image")),
         )
 
     def deprecation_is_ahead(self, now: datetime) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -12,6 +12,7 @@ from ..aws import Service
 from ..errors import ImageBuilderError
 from ..validation import ImageArn
 from .client import ImageClient
+from .entities import Image
 from .images import ImageBatchReader, ReadBarrier
 from .polling import PollSchedule
 from .progress import FleetProgress, Progress
@@ -36,9 +37,14 @@ class Session:
     def __init__(self, service: Service) -> None:
         self.service = service
         self.reader = ImageBatchReader(service)
-        self.references = ReferenceSurvey(service)
+        self.references = ReferenceSurvey(service, read_images=self._read_images)
         self._single = ReadBarrier(self.reader, _JOIN_DELAY)
         self._schedules: defaultdict[tuple[str, str], PollSchedule] = defaultdict(PollSchedule)
+
+    async def _read_images(self, arns: Sequence[str], on_retry: Callable[[str], None]) -> dict[str, Image]:
+        """Read images with few calls; without those that may not be read."""
+        readings = await self.reader.read(arns, on_retry=on_retry)
+        return {arn: reading.image for arn, reading in readings.items() if reading.image is not None}
 
     def barrier(self, *, fleet: bool) -> ReadBarrier:
         """Return what joins reads: of a fleet's images alone, for they end together; or of all single resources."""

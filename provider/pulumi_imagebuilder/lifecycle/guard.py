@@ -14,7 +14,8 @@ from typing import Any, Literal, Protocol
 
 from ..durations import format_elapsed
 from ..errors import ImageBuilderError, PermanentError
-from .references import MAX_AGE, ReferenceSurvey, output_amis
+from .entities import GONE, IMAGE_GONE
+from .references import MAX_AGE, ReferenceSurvey
 from .shared_reads import Listener
 from .verdict import AmiChange, Verdict, describe_unread
 
@@ -165,8 +166,8 @@ class Guard:
         for arn, image in (await self._survey.read_images(arns)).items():
             if isinstance(image, ImageBuilderError):
                 raise image
-            if image:
-                found[arn] = [ami["region"] for ami in output_amis(image) if ami["region"] not in change.regions]
+            if image.state != IMAGE_GONE:
+                found[arn] = [ami["region"] for ami in image.amis if ami["region"] not in change.regions]
         return found
 
     async def _judge(
@@ -215,7 +216,7 @@ class Guard:
             too_many = self._too_many(sum(map(len, regions.values())), change)
             return PreviewText(size_line, [_would("refuse this", too_many)] if too_many else [])
         verdict = await self._judge(arns, change, None)
-        images = [image for image in (await self._survey.read_images(arns)).values() if image]
+        images = [image for image in (await self._survey.read_images(arns)).values() if image != GONE]
         warnings = []
         too_many, error = self._too_many(verdict.most_amis, change), verdict.error()
         if too_many:

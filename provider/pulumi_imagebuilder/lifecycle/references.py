@@ -17,6 +17,7 @@ from ..aws import Service
 from ..errors import ConfigurationError, ImageBuilderError, ResourceNotFound
 from ..validation import ImageArn
 from .amis import KINDS, Ami, Place, Reference
+from .entities import GONE, Image
 from .region_survey import RegionSurvey, Use
 from .shared_reads import Listener, SharedReads, run_all, run_both
 
@@ -73,9 +74,8 @@ class ImageReferences:
         return [missing for missing in self.not_looked_up if missing.error is not None]
 
 
-ImageReader = Callable[[Sequence[str], Listener], Awaitable[Mapping[str, Mapping[str, Any] | None]]]
-"""Reads images: given ARNs and what to call at a retry, it returns an ``Image`` or ``ImageSummary`` for each, None for
-one that is gone. Those that it leaves out are read one by one."""
+ImageReader = Callable[[Sequence[str], Listener], Awaitable[Mapping[str, Image]]]
+"""Reads images, given ARNs and what to call at a retry. Those that it leaves out are read one by one."""
 
 
 async def find_references(
@@ -135,7 +135,7 @@ class ReferenceSurvey:
     def keep_images(self, images: Mapping[str, Mapping[str, Any]]) -> None:
         """Take in images that were read moments ago, by ARN."""
         for arn, image in images.items():
-            self._images.keep(arn, image)
+            self._images.keep(arn, Image.parse(image))
 
     async def read_images(
         self,
@@ -144,8 +144,8 @@ class ReferenceSurvey:
         max_age: float = MAX_AGE,
         along_with: Iterable[str] = (),
         on_retry: Listener | None = None,
-    ) -> dict[str, Mapping[str, Any] | ImageBuilderError]:
-        """Return images as the service has them; empty if one is gone, an error if it cannot be read.
+    ) -> dict[str, Image | ImageBuilderError]:
+        """Return images; :data:`~.entities.GONE` for one that is gone, an error for one that cannot be read.
 
         Args:
             arns: image build versions.
@@ -191,7 +191,7 @@ class ReferenceSurvey:
         def expected(place: Place) -> Iterator[str]:
             # Made only if a batch is opened: a thousand images ask one after the other.
             for arn in along_with:
-                yield from _own_amis(arn, self._images.peek(arn) or {}, skip_regions).get(place, [])
+                yield from _own_amis(arn, self._images.peek(arn) or GONE, skip_regions).get(place, [])
 
         looks, recipes = await run_both(
             run_all(
@@ -213,14 +213,14 @@ class ReferenceSurvey:
 
     async def _read_images(
         self, arns: list[str], since: float, on_retry: Listener
-    ) -> dict[str, Mapping[str, Any] | ImageBuilderError]:
-        found: dict[str, Mapping[str, Any] | ImageBuilderError] = {}
+    ) -> dict[str, Image | ImageBuilderError]:
+        found: dict[str, Image | ImageBuilderError] = {}
         if self._read_many:
-            found = {arn: image or {} for arn, image in (await self._read_many(arns, on_retry)).items()}
+            found.update(await self._read_many(arns, on_retry))
         rest = [arn for arn in arns if arn not in found]
         return found | dict(zip(rest, await run_all(self._read_image(arn, on_retry) for arn in rest), strict=True))
 
-    async def _read_image(self, arn: str, on_retry: Listener) -> Mapping[str, Any] | ImageBuilderError:
+    async def _read_image(self, arn: str, on_retry: Listener) -> Image | ImageBuilderError:
         parsed = ImageArn.parse(arn)
         try:
             answer = await self._service.call(
@@ -232,16 +232,10 @@ class ReferenceSurvey:
                 imageBuildVersionArn=arn,
             )
         except ResourceNotFound:
-            return {}
+            return GONE
         except ImageBuilderError as error:
             return error
-        image: Mapping[str, Any] = answer["image"]
-        return image
-
-
-def output_amis(image: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the AMIs that an ``Image`` or ``ImageSummary`` names."""
-    return [ami for ami in (image.get("outputResources") or {}).get("amis") or [] if ami.get("image")]
+        return Image.parse(answer["image"])
 
 
 def _home(arn: str) -> Place:
@@ -250,14 +244,12 @@ def _home(arn: str) -> Place:
     return Place(parsed.partition, parsed.account, parsed.region)
 
 
-def _own_amis(
-    arn: str, image: Mapping[str, Any] | ImageBuilderError, skip_regions: Collection[str]
-) -> dict[Place, list[str]]:
+def _own_amis(arn: str, image: Image | ImageBuilderError, skip_regions: Collection[str]) -> dict[Place, list[str]]:
     """Return the AMIs of an image in its own account, by place."""
     found: defaultdict[Place, list[str]] = defaultdict(list)
     if not isinstance(image, ImageBuilderError):
         home = _home(arn)
-        for ami in output_amis(image):
+        for ami in image.amis:
             if ami.get("accountId", home.account) == home.account and ami["region"] not in skip_regions:
                 found[replace(home, region=ami["region"])].append(ami["image"])
     return dict(found)
@@ -273,7 +265,7 @@ def _join_places(amis: Iterable[Mapping[Place, list[str]]]) -> dict[Place, list[
 
 def _merge(
     arn: str,
-    image: Mapping[str, Any] | ImageBuilderError,
+    image: Image | ImageBuilderError,
     amis: Mapping[Place, list[str]],
     uses: Mapping[Place, Mapping[str, Use | ImageBuilderError]],
     recipes: Mapping[Place, Mapping[str, Sequence[Reference]] | ImageBuilderError],
@@ -322,10 +314,10 @@ def _failed(place: Place, images: Iterable[str], error: ImageBuilderError) -> No
     return NotLookedUp(place.region, place.account, error.reason, tuple(images), error)
 
 
-def _foreign(account: str, image: Mapping[str, Any], skip_regions: Collection[str]) -> list[NotLookedUp]:
+def _foreign(account: str, image: Image, skip_regions: Collection[str]) -> list[NotLookedUp]:
     """Return the AMIs that belong to other accounts, whose templates and groups the caller cannot see."""
     images: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-    for ami in output_amis(image):
+    for ami in image.amis:
         if ami.get("accountId", account) != account and ami["region"] not in skip_regions:
             images[ami["region"], ami["accountId"]].append(ami["image"])
     reason = "it belongs to another account"

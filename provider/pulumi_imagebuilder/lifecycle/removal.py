@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import ResourceNotFound
+from ..errors import ServiceError
 from .apply import BeforeStart, apply, wait_until_built
 from .change import Change
 from .client import ExecutionUnknown, ImageClient
@@ -49,7 +49,13 @@ async def restore(state: UpdateState, request: Mapping[str, Any], client: ImageC
         **({"exclusionRules": {"amis": {"regions": regions}}} if regions else {}),
         "state": {"status": "AVAILABLE"},
     }
-    await apply(Change(client.arn, undo, follows=state.client_token, superseded=state.lifecycle_execution_id), client)
+    change = Change(client.arn, undo, follows=state.client_token, superseded=state.lifecycle_execution_id)
+    try:
+        await apply(change, client)
+    except ServiceError as error:
+        # Something deleted it meanwhile, as a clean-up of the same image in the same destroy.
+        if not await client.is_gone(error):
+            raise
 
 
 async def clean_up(
@@ -90,9 +96,9 @@ async def clean_up(
     )
     try:
         return await apply(change, client, before_start)
-    except ResourceNotFound:
+    except ServiceError as error:
         # The execution that had it in use has deleted it; only the image itself can say so.
-        if (await client.find_image(again=True)).state != IMAGE_GONE:
+        if not await client.is_gone(error):
             raise
         return await _find_deletion(client)
 
@@ -106,8 +112,8 @@ def with_resources(request: Mapping[str, Any], image_type: str | None) -> dict[s
 async def _find_deletion(client: ImageClient) -> Outcome | None:
     """Return how an image that is gone was deleted; None where none of its executions did it."""
     for execution in await client.executions():
-        if execution.status in EXECUTION_SUCCEEDED:
+        # Of an image without AMIs, as one whose build failed, no resource shows it; the entry of the record does.
+        if execution.status in EXECUTION_SUCCEEDED and await client.find_action(execution.id) == ACTION[IMAGE_GONE]:
             resources = await client.resources(execution.id, await client.snapshot(execution.id))
-            if any(resource["action"] == ACTION[IMAGE_GONE] for resource in resources):
-                return Outcome("", GONE, execution, resources)
+            return Outcome("", GONE, execution, resources)
     return None

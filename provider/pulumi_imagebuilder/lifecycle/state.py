@@ -67,9 +67,16 @@ class UpdateState:
     previous: UpdateState | None = None
 
     @classmethod
-    def from_outcome(cls, outcome: Outcome) -> UpdateState:
-        """Return the state after an update that has been carried out."""
+    def from_outcome(cls, outcome: Outcome, target: str) -> UpdateState:
+        """Return the state after an update that has been carried out.
+
+        Args:
+            outcome: how it went.
+            target: the declared state.
+        """
         execution = outcome.execution
+        # It left the image as declared, whoever has moved it since. A deletion may have kept the record.
+        done = execution is not None and execution.status in EXECUTION_SUCCEEDED and target != IMAGE_GONE
         return cls(
             lifecycle_execution_id=execution.id if execution else None,
             status=execution.status if execution else None,
@@ -80,6 +87,7 @@ class UpdateState:
             deprecation_time=format_time(outcome.image.deprecation_time),
             resources=sort_resources(outcome.resources)[:MAX_RESOURCES],
             client_token=outcome.client_token,
+            left=target if done else None,
         )
 
     @classmethod
@@ -199,12 +207,10 @@ async def refresh(state: UpdateState, target: str, client: ImageClient) -> Updat
             # The service does not keep executions for ever: what the state has of one that it has forgotten stays.
             outcome = None
         if outcome and outcome.execution:
-            fresh = replace(UpdateState.from_outcome(outcome), previous=state.previous)
-            if outcome.execution.status in EXECUTION_SUCCEEDED:
-                fresh = replace(fresh, previous=None)
-                if target != IMAGE_GONE:
-                    # It left the image as declared, whoever has moved it since. A deletion may have kept the record.
-                    left = target
+            fresh = UpdateState.from_outcome(outcome, target)
+            left = fresh.left or left
+            if outcome.execution.status not in EXECUTION_SUCCEEDED:
+                fresh = replace(fresh, previous=state.previous)
     if image.state == target:
         # A schedule that has come true, or an update that has ended: from now on any other state is drift.
         left = image.state

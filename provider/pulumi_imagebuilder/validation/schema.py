@@ -90,6 +90,7 @@ class Model:
 
         shapes = {**service["shapes"], **_declarations(service)}
         self._service = ServiceModel({**service, "shapes": shapes}, "imagebuilder")
+        self._declarations = {kind: self._service.shape_for(kind.value) for kind in Kind}
         self.partitions = tuple(map(_partition, partitions["partitions"]))
 
     @property
@@ -99,7 +100,7 @@ class Model:
 
     def declaration(self, kind: Kind) -> StructureShape:
         """Return the arguments of a kind as one structure."""
-        return self._service.shape_for(kind.value)
+        return self._declarations[kind]
 
     @functools.cached_property
     def update_fields(self) -> frozenset[str]:

@@ -138,7 +138,7 @@ class FakeService(Service):
         """Add an image with one AMI in each region, named ``ami-<build>-<region>``."""
         arn = arn_of(build, name=name)
         amis = [{"region": region, "image": f"ami-{build}-{region}"} for region in regions or (REGION,)]
-        self.images[arn] = {"arn": arn, "outputResources": {"amis": amis}}
+        self.images[arn] = {"arn": arn, "state": {"status": "AVAILABLE"}, "outputResources": {"amis": amis}}
         for ami in amis:
             self.world(ami["region"]).amis[ami["image"]] = {
                 "ImageId": ami["image"],
@@ -195,7 +195,7 @@ class FakeService(Service):
     def _get_image(self, world: World, region: str, *, imageBuildVersionArn: str) -> dict[str, Any]:
         if imageBuildVersionArn not in self.images:
             raise ResourceNotFound("ResourceNotFoundException: not found", "ResourceNotFoundException")
-        return {"image": self.images[imageBuildVersionArn]}
+        return {"image": {"state": {"status": "AVAILABLE"}, **self.images[imageBuildVersionArn]}}
 
     def _describe_images(
         self,

@@ -18,6 +18,7 @@ from pulumi_imagebuilder.lifecycle.amis import (
     LAUNCH_TEMPLATE,
     PARAMETER,
 )
+from pulumi_imagebuilder.lifecycle.entities import GONE, Image
 from pulumi_imagebuilder.lifecycle.references import (
     REGION_TIME_LIMIT,
     ImageReferences,
@@ -533,6 +534,30 @@ async def test_a_thousand_images_in_three_regions_take_few_calls() -> None:
 
 
 @in_event_loop
+async def test_a_region_is_not_flooded() -> None:
+    """EC2 allows a hundred calls at once: some are left for others."""
+    service = FakeService()
+    arns = [service.add_image(build) for build in range(1, 301)]
+    call, running, most = service.call, 0, 0
+
+    async def count(*arguments: Any, **named: Any) -> dict[str, Any]:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(1)
+        try:
+            return await call(*arguments, **named)
+        finally:
+            running -= 1
+
+    service.call = count  # type: ignore[method-assign]
+    survey = survey_of(service)
+    survey.keep_images(service.images)
+    await survey.find(arns)
+    assert most == 8
+
+
+@in_event_loop
 async def test_resources_that_ask_at_the_same_time_share_calls() -> None:
     """Forty single resources of a run cost as much as a fleet of forty."""
     service = FakeService()
@@ -568,7 +593,11 @@ async def test_images_are_read_by_the_reader_and_the_rest_one_by_one() -> None:
 
     async def read(wanted: Any, on_retry: Any) -> dict[str, Any]:
         asked.append(list(wanted))
-        return {arns[0]: service.images[arns[0]], arns[1]: service.images[arns[1]], arns[2]: None}
+        return {
+            arns[0]: Image.parse(service.images[arns[0]]),
+            arns[1]: Image.parse(service.images[arns[1]]),
+            arns[2]: GONE,
+        }
 
     found = await survey_of(service, read_images=read).find(arns)
     assert asked == [arns]

@@ -78,9 +78,9 @@ async def test_a_batch_under_way_is_joined_if_it_began_late_enough() -> None:
     fresher = asyncio.create_task(reads.shared.get(["a"], 5))
     for _ in range(9):
         await asyncio.sleep(0)
-    reads.gate.set()
-    await asyncio.gather(first, joined, fresher)
     assert reads.batches == [["a"], ["a"]]
+    reads.gate.set()
+    assert await asyncio.gather(first, joined, fresher) == [{"a": "a@5"}] * 3
 
 
 @in_event_loop

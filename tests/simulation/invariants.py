@@ -1,0 +1,357 @@
+"""What must hold after every step of every history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pulumi_imagebuilder.lifecycle.state import DECLARED_AT
+from pulumi_imagebuilder.validation import Kind, request
+
+from .arena import Body, World, Write, body_of, is_removal, without_schedule
+from .engine_model import CallEnd, Declaration, EngineCall, Program, Stack
+from .histories import SECRET
+
+DUPLICATE, LOST, UNDONE = "duplicate", "lost", "undone"
+"""The kinds of broken invariants that the figures count."""
+
+_SLACK = 0.5
+"""Seconds that a call may take beyond its time limit."""
+_LAG = 5.0
+"""Seconds for which what others have done may not be seen."""
+_CLAIMS_WAIT = 5.5
+"""Seconds that a delete may wait for what the program declares, before its time limit begins."""
+
+
+@dataclass(frozen=True)
+class Broken:
+    """An invariant that does not hold.
+
+    Args:
+        invariant: its name.
+        text: what was seen, in a line.
+    """
+
+    invariant: str
+    text: str
+
+
+Key = tuple[Body, str]
+"""What is declared of an image: the request, with triggers and token."""
+
+
+def key_of(declaration: Declaration) -> Key:
+    """Return what a state update declares of each of its images."""
+    inputs = declaration.inputs
+    return body_of(request(inputs)), repr((inputs.get("triggers"), inputs.get("client_token")))
+
+
+@dataclass
+class Declared:
+    """What a stack declares, and how often that has changed.
+
+    Args:
+        program: the program that was applied last.
+        keys: what it declares of each image.
+        generations: how often what is declared of an image has changed.
+    """
+
+    program: Program = ()
+    keys: dict[str, frozenset[Key]] = field(default_factory=dict)
+    generations: dict[str, int] = field(default_factory=dict)
+
+    def apply(self, program: Program) -> None:
+        """Take in a program that is about to be applied."""
+        keys: dict[str, set[Key]] = {}
+        for declaration in program:
+            for arn in declaration.arns:
+                known = keys.setdefault(arn, set())
+                if declaration.kind != "cleanup":
+                    known.add(key_of(declaration))
+        for arn in self.keys.keys() | keys.keys():
+            if self.keys.get(arn) != frozenset(keys.get(arn, ())):
+                self.generations[arn] = self.generations.get(arn, 0) + 1
+        self.program, self.keys = program, {arn: frozenset(found) for arn, found in keys.items()}
+
+    def declares(self, arn: str) -> list[Declaration]:
+        """Return the resources that declare an image."""
+        return [each for each in self.program if arn in each.arns]
+
+    def bodies(self, arn: str) -> set[Body]:
+        """Return the requests that may be made of a declared image."""
+        bodies = {body for body, _ in self.keys.get(arn, ())}
+        # A schedule whose time has passed is carried out now.
+        return bodies | {without_schedule(body) for body in bodies}
+
+
+class Invariants:
+    """Watches a history.
+
+    Args:
+        world: the services.
+
+    Attributes:
+        broken: what does not hold, in the order in which it was noticed.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._declared: dict[str, Declared] = {}
+        self.broken: list[Broken] = []
+
+    def declared(self, stack: str) -> Declared:
+        """Return what a stack declares."""
+        return self._declared.setdefault(stack, Declared())
+
+    def add(self, invariant: str, text: str) -> None:
+        """Note that an invariant does not hold."""
+        self.broken.append(Broken(invariant, text))
+
+    # --- calls that change something -------------------------------------------------------------------------------
+
+    def check_start(self, write: Write, *, new: bool, by_program: bool) -> None:
+        """Check a start that the service has taken.
+
+        Args:
+            write: what was asked for.
+            new: whether it has changed anything: not where an answer was repeated.
+            by_program: whether a program runs, and not a destroy.
+        """
+        self._check_undone(write, by_program)
+        if new and write.execution:
+            self._check_duplicate(write)
+
+    def _check_undone(self, write: Write, by_program: bool) -> None:
+        call: EngineCall = write.call
+        declared = self.declared(write.by)
+        declaring = declared.declares(write.arn) if by_program else []
+        if declaring:
+            late = call.operation == "delete" and all(each.after for each in declaring)
+            if write.body not in declared.bodies(write.arn) and not late:
+                self.add(UNDONE, f"{call.operation} of {call.name} sends {_text(write)}, which is not declared")
+            elif call.operation == "delete" and not late:
+                self.add(UNDONE, f"delete of {call.name} sends {_text(write)} of a declared image")
+            return
+        target = dict(write.body)["state"]
+        olds = call.olds
+        removed = call.operation == "delete" or (call.operation == "update" and write.arn not in call.arns)
+        if call.kind == "cleanup":
+            allowed = removed and "DELETED" in target
+        else:
+            allowed = removed and olds.get("on_destroy") == "restore" and "AVAILABLE" in target
+            # What a fleet's update does for those that leave follows the declaration that it is now.
+            allowed |= call.operation == "update" and "AVAILABLE" in target and call.news.get("on_destroy") == "restore"
+        if not allowed:
+            self.add(UNDONE, f"{call.operation} of {call.name} sends {_text(write)}, which nothing asks for")
+
+    def _check_duplicate(self, write: Write) -> None:
+        before = [each for each in self._world.writes_of(write.arn) if each is not write]
+        if not before:
+            return
+        last = before[-1]
+        if last.by != write.by or not last.execution or last.generation != write.generation:
+            return
+        execution = self._world.execution(last.execution)
+        assert execution is not None
+        same = last.body == write.body or (execution.scheduled and without_schedule(last.body) == write.body)
+        if not same or len(self.declared(write.by).keys.get(write.arn, ())) > 1:
+            return
+        if is_removal(last) != is_removal(write):
+            return
+        if write.call.kind == "cleanup" and last.call.olds.get(DECLARED_AT) != write.call.olds.get(DECLARED_AT):
+            # Another clean-up of the same name.
+            return
+        if execution.status == "SUCCESS":
+            image = self._world.image(write.arn)
+            restored = is_removal(write) and write.call.olds.get("state") == "AVAILABLE"
+            if not restored and image and image.amis and not _evidence_was_lost(last, write):
+                self.add(
+                    DUPLICATE,
+                    f"{write.call.operation} of {write.call.name} starts {_text(write)} again, which "
+                    f"{last.call.operation} of {last.call.name} has done ({last.execution})",
+                )
+        elif last.call.number == write.call.number:
+            self.add(DUPLICATE, f"one {write.call.operation} of {write.call.name} starts {_text(write)} twice")
+
+    def check_cancel(self, execution_id: str, stack: str, call: EngineCall, *, by_program: bool) -> None:
+        """Check a cancellation that the service is asked for."""
+        execution, write = self._world.execution(execution_id), self._world.write_of(execution_id)
+        if execution is None or not execution.unfinished:
+            return
+        own = write is not None and write.by == stack
+        if not own and not (call.kind == "cleanup" and execution.scheduled):
+            self.add("cancelled another's", f"{call.operation} of {call.name} cancels {execution_id} of {execution.image_arn}")
+        declared = self.declared(stack)
+        if not by_program or not own or not declared.declares(execution.image_arn):
+            return
+        assert write is not None
+        current = write.generation == declared.generations.get(execution.image_arn, 0)
+        if current and write.body in declared.bodies(execution.image_arn):
+            late = call.operation == "delete" and all(each.after for each in declared.declares(execution.image_arn))
+            if not late:
+                self.add(UNDONE, f"{call.operation} of {call.name} cancels {_text(write)}, which is declared")
+
+    # --- ends of calls ---------------------------------------------------------------------------------------------
+
+    def check_end(self, end: CallEnd, stack: str, *, by_program: bool) -> None:
+        """Check how a call of the engine has ended."""
+        allowed = end.limit + _SLACK + (_CLAIMS_WAIT if by_program else 0)
+        if end.seconds > allowed:
+            self.add("time limit", f"{end.call.operation} of {end.call.name} took {end.seconds:g}s of {end.limit:g}s")
+        if end.error:
+            self.check_message(str(end.error))
+            return
+        if end.call.kind != "cleanup" and end.call.operation in ("create", "update"):
+            self._check_done(end, stack)
+        elif end.call.operation == "delete":
+            self._check_deleted(end, stack, by_program)
+
+    def _check_done(self, end: CallEnd, stack: str) -> None:
+        inputs, world = end.call.news, self._world
+        for arn in end.call.arns:
+            outputs = (end.state or {}).get("executions", {}).get(arn, {}) if end.call.kind == "fleet" else end.state or {}
+            if world.touched_by_others(arn, stack, end.began - _LAG) or self._others_declare(arn, stack, end.call.name):
+                continue
+            if world.is_half_undone(arn, stack):
+                continue
+            if end.call.kind == "fleet" and arn not in (end.state or {}).get("executions", {}):
+                self.add(LOST, f"{end.call.operation} of {end.call.name} reports success without {arn}")
+            elif inputs.get("update_at") or not inputs.get("wait", True):
+                continue
+            elif (
+                # An update of other inputs alone makes no call: what was done stays as it was.
+                outputs.get("lifecycle_execution_id") != end.call.olds.get("lifecycle_execution_id")
+                or end.call.operation == "create"
+            ):
+                self._check_target(arn, inputs["state"], f"{end.call.operation} of {end.call.name}")
+
+    def _check_target(self, arn: str, target: str, who: str) -> None:
+        state = self._world.state(arn)
+        if state == target:
+            return
+        newest = next(iter(self._world.executions(arn)), None)
+        kept = target == "DELETED" and newest and newest.status == "SUCCESS" and newest.target == "DELETED"
+        if not kept:
+            self.add(LOST, f"{who} reports success, and {arn} is {state} in place of {target}")
+
+    def _check_deleted(self, end: CallEnd, stack: str, by_program: bool) -> None:
+        call, world = end.call, self._world
+        for arn in call.arns:
+            declared = by_program and self.declared(stack).declares(arn)
+            if declared or world.touched_by_others(arn, stack, end.began) or self._others_keep(arn, stack, call):
+                continue
+            if call.kind == "cleanup":
+                self._check_target(arn, "DELETED", f"delete of {call.name}")
+                continue
+            outputs = call.olds.get("executions", {}).get(arn, {}) if call.kind == "fleet" else call.olds
+            on_destroy, state = call.olds["on_destroy"], world.state(arn)
+            execution = world.execution(outputs.get("lifecycle_execution_id") or "")
+            scheduled = "update_at" in call.olds
+            if execution and execution.unfinished and (on_destroy == "cancel" or (on_destroy == "restore" and scheduled)):
+                self.add(LOST, f"delete of {call.name} leaves {execution.id} of {arn} {execution.status}")
+            if on_destroy == "restore" and state not in ("AVAILABLE", "DELETED"):
+                self.add(LOST, f"delete of {call.name} leaves {arn} {state}")
+
+    def _others_declare(self, arn: str, stack: str, name: str) -> bool:
+        return any(each.name != name and each.kind != "cleanup" for each in self.declared(stack).declares(arn))
+
+    def _others_keep(self, arn: str, stack: str, call: EngineCall) -> bool:
+        """Return whether another resource of the same stack may have done something to the image meanwhile."""
+        writes = self._world.writes_of(arn)
+        return bool(writes) and writes[-1].call is not None and writes[-1].call.name != call.name
+
+    # --- messages --------------------------------------------------------------------------------------------------
+
+    def check_message(self, text: str) -> None:
+        """Check that a text that people see is one line without a secret."""
+        if "\n" in text or "Traceback" in text:
+            self.add("one line", repr(text)[:300])
+        if SECRET in text:
+            self.add("secret", text[:300])
+
+    # --- the end ---------------------------------------------------------------------------------------------------
+
+    def check_agreement(self, stack: Stack, program: Program, *, alone: bool) -> None:
+        """Check that images, state and declaration agree, when nothing has gone wrong any more.
+
+        Args:
+            stack: what is recorded.
+            program: what is declared.
+            alone: whether nobody else has changed anything in this history.
+        """
+        recorded = {each.name: each for each in stack.resources}
+        gone = {each.name for each in program if any(self._world.image(arn) is None for arn in each.arns)}
+        if (recorded.keys() ^ {each.name for each in program}) - gone or len(stack.resources) != len(recorded):
+            self.add(LOST, f"the state has {[each.name for each in stack.resources]}")
+            return
+        for declaration in program:
+            if declaration.kind == "cleanup" or declaration.name not in recorded:
+                continue
+            outputs = recorded[declaration.name].outputs
+            for arn in declaration.arns:
+                own = outputs["executions"][arn] if declaration.kind == "fleet" else outputs
+                if len(self.declared(stack.name).keys.get(arn, ())) == 1:
+                    self._check_image(declaration, arn, own, alone)
+
+    def _check_image(self, declaration: Declaration, arn: str, outputs: Mapping[str, Any], alone: bool) -> None:
+        world, inputs = self._world, declaration.inputs
+        state, target = world.state(arn), inputs["state"]
+        executions = world.executions(arn)
+        where = f"{declaration.name} declares {target} of {arn}"
+        at = request(inputs).get("updateAt")
+        pending = at is not None and at > world.now
+        if pending and state != "DEPRECATED":
+            unfinished = [each for each in executions if each.unfinished]
+            image = world.image(arn)
+            if not alone:
+                return
+            if image is None or image.deprecation_time != at:
+                self.add(LOST, f"{where} at {at}, and it is scheduled for {image and image.deprecation_time}")
+            elif "execution_role" in inputs and len(unfinished) != 1:
+                self.add(LOST, f"{where} at {at}, and {len(unfinished)} executions are under way")
+            return
+        if outputs.get("image_state") != state and at is None:
+            self.add(LOST, f"{where}, it is {state}, and the state has {outputs.get('image_state')}")
+        last = executions[0] if executions else None
+        if state != target:
+            kept = target == "DELETED" and last and last.target == "DELETED" and last.status == "SUCCESS"
+            if not kept:
+                self.add(LOST, f"{where}, and it is {state}")
+                return
+        if not alone or last is None or last.status != "SUCCESS" or "include_resources" not in inputs:
+            return
+        recorded = outputs.get("lifecycle_execution_id", "")
+        write = world.write_of(recorded)
+        # A deletion may have been another one, and there is nothing left to be deleted.
+        if write is None or (without_schedule(write.body) != without_schedule(body_of(request(inputs))) and target != "DELETED"):
+            self.add(LOST, f"{where}, and the state's {recorded or 'missing execution'} did {_text(write) if write else 'nothing'}")
+        if last.target != target:
+            self.add(LOST, f"{where}, and {last.id} moved it to {last.target} at last")
+        shown = {"AVAILABLE": "available", "DEPRECATED": "deprecated", "DISABLED": "disabled", "DELETED": "gone"}
+        for impact in last.impacts:
+            if impact.status == "SUCCESS" and hasattr(impact.resource, "id") and "amis" in last.includes:
+                found = world.ami_state(impact.resource)
+                # A disabled AMI that is deprecated stays disabled.
+                if found != shown[target] and not (target == "DEPRECATED" and found == "disabled"):
+                    self.add(LOST, f"{where}, and its {impact.resource.id} is {found}")
+
+
+def _evidence_was_lost(before: Write, write: Write) -> bool:
+    """Return whether the stack cannot know any more that it has done the same: another resource did, and nothing shows it.
+
+    A resource that is new has no state, and of what its forerunner did an execution shows neither exclusion rules nor
+    triggers nor a token of the user's.
+    """
+    if write.call.operation != "create" or (before.call.operation == "create" and before.call.name == write.call.name):
+        return False
+    inputs = write.call.news
+    return any(inputs.get(name) for name in ("exclusion_rules", "client_token")) or "update_at" in inputs
+
+
+def _text(write: Write) -> str:
+    asked = ", ".join(f"{name}={value}" for name, value in write.body)
+    return f"{asked} of {write.arn.rpartition('image/')[2]}"
+
+
+__all__ = ["DUPLICATE", "LOST", "UNDONE", "Broken", "Declared", "Invariants", "Kind", "key_of"]
