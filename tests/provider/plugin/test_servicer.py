@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,9 +17,11 @@ from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, status_pb2
 from pulumi_imagebuilder._version import __version__
 from pulumi_imagebuilder.aws import Configuration
+from pulumi_imagebuilder.engine import Engine
 from pulumi_imagebuilder.errors import PermanentError, TimedOut
 from pulumi_imagebuilder.handlers import HANDLERS, Result
 from pulumi_imagebuilder.host import Call
+from pulumi_imagebuilder.lifecycle.guard import Guard, PreviewText
 from pulumi_imagebuilder.plugin.servicer import Servicer
 from pulumi_imagebuilder.validation import UNKNOWN, Kind
 
@@ -276,10 +278,26 @@ def test_images_that_a_fleet_gains_and_loses(servicer: Servicer) -> None:
     assert list(answer.detailedDiff) == ["resourceArns[1]"]
 
 
+@pytest.fixture
+def shown(servicer: Servicer, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What previews show: as if each change took away one image."""
+    texts: list[str] = []
+
+    async def preview(guard: Guard, arns: Iterable[str], request: Mapping[str, Any]) -> PreviewText:
+        return PreviewText(size_line=f"would {request.get('state', {}).get('status')} {', '.join(arns)}")
+
+    async def info(engine: Engine, urn: str, text: str) -> None:
+        texts.append(text)
+
+    monkeypatch.setattr(Guard, "preview", preview)
+    monkeypatch.setattr(Engine, "info", info)
+    return texts
+
+
 # --- preview ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_preview_of_a_create(servicer: Servicer) -> None:
+def test_the_preview_of_a_create(servicer: Servicer, shown: list[str]) -> None:
     """Knows the inputs and the id; outputs are unknown, and no call is made."""
     request = provider_pb2.CreateRequest(urn=urn(), properties=struct(DECLARED), preview=True)
     answer, _ = call(servicer.Create, request)
@@ -287,28 +305,33 @@ def test_the_preview_of_a_create(servicer: Servicer) -> None:
     found = to_dict(answer.properties)
     assert found["lifecycleExecutionId"] == found["imageState"] == found["resources"] == UNKNOWN
     assert found["state"] == "DISABLED"
+    assert shown == [f"would DISABLED {ARN}"]
 
 
-def test_the_preview_of_a_create_of_an_unknown_image(servicer: Servicer) -> None:
+def test_the_preview_of_a_create_of_an_unknown_image(servicer: Servicer, shown: list[str]) -> None:
     """Has no id."""
     properties = struct({**DECLARED, "resourceArn": UNKNOWN})
     answer, _ = call(servicer.Create, provider_pb2.CreateRequest(urn=urn(), properties=properties, preview=True))
     assert answer.id == ""
+    assert shown == []
 
 
-def test_the_preview_of_an_update(servicer: Servicer) -> None:
+def test_the_preview_of_an_update(servicer: Servicer, shown: list[str]) -> None:
     """Outputs are unknown where something runs again, and stay what they are where only the state is updated."""
 
     def preview(news: Mapping[str, Any]) -> Any:
         request = provider_pb2.UpdateRequest(urn=urn(), olds=struct(DONE), news=struct(news), preview=True)
         return to_dict(call(servicer.Update, request)[0].properties)
 
-    assert preview({**DECLARED, "state": "AVAILABLE"})["imageState"] == UNKNOWN
+    deleted = {**DECLARED, "state": "DELETED"}
+    assert preview(deleted)["imageState"] == UNKNOWN
+    assert shown == [f"would DELETED {ARN}"]
     kept = preview({**DECLARED, "onDestroy": "restore"})
     assert (kept["imageState"], kept["onDestroy"]) == ("DISABLED", "restore")
+    assert len(shown) == 1
 
 
-def test_the_preview_of_a_fleet(servicer: Servicer) -> None:
+def test_the_preview_of_a_fleet(servicer: Servicer, shown: list[str]) -> None:
     """The image that comes is unknown, the others stay."""
     shared = {key: value for key, value in DECLARED.items() if key != "resourceArn"}
     done = {"imageState": "DISABLED", "status": "SUCCESS", "lifecycleExecutionId": "lce-1", "resources": []}
@@ -318,6 +341,19 @@ def test_the_preview_of_a_fleet(servicer: Servicer) -> None:
     found = to_dict(call(servicer.Update, request)[0].properties)
     assert found["lifecycleExecutionIds"] == {ARN: "lce-1", OTHER: UNKNOWN}
     assert found["executions"][OTHER] == UNKNOWN
+    assert shown == [f"would DISABLED {OTHER}"]
+
+
+def test_the_preview_of_a_cleanup_that_is_replaced(servicer: Servicer, shown: list[str]) -> None:
+    """Shows the deletion of the image before."""
+    declared = {"resourceArn": ARN, "executionRole": "Role", "inUse": "wait", "includeResources": {"amis": True}}
+    diff(servicer, declared, {**declared, "resourceArn": OTHER}, "ImageCleanup")
+    properties = struct({**declared, "resourceArn": OTHER})
+    request = provider_pb2.CreateRequest(urn=urn("ImageCleanup"), properties=properties, preview=True)
+    answer, _ = call(servicer.Create, request)
+    assert answer.id == OTHER
+    assert len(shown) == 1
+    assert ARN in shown[0]
 
 
 # --- create, update, read, delete ------------------------------------------------------------------------------------
