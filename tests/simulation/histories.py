@@ -191,9 +191,7 @@ class _Generator:
         if chance.random() < 0.05:
             return {"type": "DOCKER"}
         about: dict[str, Any] = {
-            "state": chance.choices(
-                ("AVAILABLE", "DEPRECATED", "DISABLED", "FAILED", "BUILDING"), (80, 7, 7, 3, 3)
-            )[0]
+            "state": chance.choices(("AVAILABLE", "DEPRECATED", "DISABLED", "FAILED", "BUILDING"), (80, 7, 7, 3, 3))[0]
         }
         if about["state"] == "BUILDING":
             about["built_in"] = chance.choice((5.0, 120.0))
@@ -217,9 +215,7 @@ class _Generator:
         chance = self._chance
         share = chance.choice((0.0, 0.2, 0.5))
         return {
-            name: chance.choice(variant.readings[1:])
-            for name, variant in VARIANTS.items()
-            if chance.random() < share
+            name: chance.choice(variant.readings[1:]) for name, variant in VARIANTS.items() if chance.random() < share
         }
 
     # --- what is declared ------------------------------------------------------------------------------------------
@@ -232,8 +228,15 @@ class _Generator:
         for _ in range(chance.choice((0, 1, 1, 1, 2))):
             program = chance.choices(
                 (
-                    self._edit_change, self._edit_options, self._rename, self._move, self._add, self._remove,
-                    self._add_image, self._remove_image, self._replace,
+                    self._edit_change,
+                    self._edit_options,
+                    self._rename,
+                    self._move,
+                    self._add,
+                    self._remove,
+                    self._add_image,
+                    self._remove_image,
+                    self._replace,
                 ),
                 (8, 2, 2, 2, 2, 2, 2, 2, 2),
             )[0](program)
@@ -433,7 +436,9 @@ class _Generator:
         """Point a resource at another image."""
         chance = self._chance
         one = self._one(program, "single", "cleanup")
-        declared = {arn for each in program for arn in each.arns if (each.kind == "cleanup") == (one and one.kind == "cleanup")}
+        declared = {
+            arn for each in program for arn in each.arns if (each.kind == "cleanup") == (one and one.kind == "cleanup")
+        }
         free = [
             arn
             for arn in self._images
@@ -481,15 +486,21 @@ class _Generator:
         arn = chance.choice(list(self._images))
         declaration = replace(self._single(arn), name=f"rival-{arn.rpartition('/')[2]}")
         return Step(
-            chance.getrandbits(32), chance.choice(("up", "up", "destroy")), (declaration,), chance.choice((0.0, 5.0)),
-            stack="rival", alongside=chance.random() < 0.7,
+            chance.getrandbits(32),
+            chance.choice(("up", "up", "destroy")),
+            (declaration,),
+            chance.choice((0.0, 5.0)),
+            stack="rival",
+            alongside=chance.random() < 0.7,
         )
 
     def _draw_kill(self) -> Kill:
         chance = self._chance
         how = chance.choices(("kill", "engine", "interrupt", "cancel"), (60, 15, 10, 15))[0]
         if chance.random() < 0.7:
-            return Kill(how, chance.choice((1, 1, 2, 2, 3, 4, 5, 6, 8, 10, 15)), chance.choice(("before", "work", "after")))
+            return Kill(
+                how, chance.choice((1, 1, 2, 2, 3, 4, 5, 6, 8, 10, 15)), chance.choice(("before", "work", "after"))
+            )
         return Kill(how, at=round(chance.uniform(0, 2.0) * self._execution_time, 3))
 
     def _draw_faults(self) -> tuple[Fault, ...]:

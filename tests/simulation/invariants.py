@@ -181,7 +181,10 @@ class Invariants:
             return
         own = write is not None and write.by == stack
         if not own and not (call.kind == "cleanup" and execution.scheduled):
-            self.add("cancelled another's", f"{call.operation} of {call.name} cancels {execution_id} of {execution.image_arn}")
+            self.add(
+                "cancelled another's",
+                f"{call.operation} of {call.name} cancels {execution_id} of {execution.image_arn}",
+            )
         declared = self.declared(stack)
         if not by_program or not own or not declared.declares(execution.image_arn):
             return
@@ -210,7 +213,9 @@ class Invariants:
     def _check_done(self, end: CallEnd, stack: str) -> None:
         inputs, world = end.call.news, self._world
         for arn in end.call.arns:
-            outputs = (end.state or {}).get("executions", {}).get(arn, {}) if end.call.kind == "fleet" else end.state or {}
+            outputs = (
+                (end.state or {}).get("executions", {}).get(arn, {}) if end.call.kind == "fleet" else end.state or {}
+            )
             if world.touched_by_others(arn, stack, end.began - _LAG) or self._others_declare(arn, stack, end.call.name):
                 continue
             if world.is_half_undone(arn, stack):
@@ -248,7 +253,11 @@ class Invariants:
             on_destroy, state = call.olds["on_destroy"], world.state(arn)
             execution = world.execution(outputs.get("lifecycle_execution_id") or "")
             scheduled = "update_at" in call.olds
-            if execution and execution.unfinished and (on_destroy == "cancel" or (on_destroy == "restore" and scheduled)):
+            if (
+                execution
+                and execution.unfinished
+                and (on_destroy == "cancel" or (on_destroy == "restore" and scheduled))
+            ):
                 self.add(LOST, f"delete of {call.name} leaves {execution.id} of {arn} {execution.status}")
             if on_destroy == "restore" and state not in ("AVAILABLE", "DELETED"):
                 self.add(LOST, f"delete of {call.name} leaves {arn} {state}")
@@ -324,8 +333,13 @@ class Invariants:
         recorded = outputs.get("lifecycle_execution_id", "")
         write = world.write_of(recorded)
         # A deletion may have been another one, and there is nothing left to be deleted.
-        if write is None or (without_schedule(write.body) != without_schedule(body_of(request(inputs))) and target != "DELETED"):
-            self.add(LOST, f"{where}, and the state's {recorded or 'missing execution'} did {_text(write) if write else 'nothing'}")
+        if write is None or (
+            without_schedule(write.body) != without_schedule(body_of(request(inputs))) and target != "DELETED"
+        ):
+            self.add(
+                LOST,
+                f"{where}, and the state's {recorded or 'missing execution'} did {_text(write) if write else 'nothing'}",
+            )
         if last.target != target:
             self.add(LOST, f"{where}, and {last.id} moved it to {last.target} at last")
         shown = {"AVAILABLE": "available", "DEPRECATED": "deprecated", "DISABLED": "disabled", "DELETED": "gone"}

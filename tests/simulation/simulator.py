@@ -159,7 +159,9 @@ class _Play:
         program = tuple(replace(each, time_limit=None) for each in steps[-1].program)
         others = any(self.world.touched_by_others(arn, "dev") for arn in self.history.images)
         half = any(self.world.is_half_undone(arn, "dev") for arn in self.history.images)
-        seen = others or half or any("update_at" in each.inputs or not each.inputs.get("wait", True) for each in program)
+        seen = (
+            others or half or any("update_at" in each.inputs or not each.inputs.get("wait", True) for each in program)
+        )
         final = Step(steps[-1].seed, "refresh-up" if seen else "up", program)
         applied = await self.run_step(final)
         if self.invariants.broken:
@@ -529,7 +531,9 @@ class DisturbedService(Service):
 
 
 def _error(code: str, status: int, operation: str) -> InProcessError:
-    return InProcessError(code, "set by the simulation", status, operation, {"RequestId": "00000000", "HTTPHeaders": {}})
+    return InProcessError(
+        code, "set by the simulation", status, operation, {"RequestId": "00000000", "HTTPHeaders": {}}
+    )
 
 
 def count_broken(reports: Iterator[Report]) -> dict[str, int]:
