@@ -113,7 +113,7 @@ class Host:
         Raises:
             ConfigurationError: the configuration cannot be used.
         """
-        return Session(self._connect())
+        return Session(self._connect(), self._now)
 
     def cancel(self) -> None:
         """End all that runs, and whatever is still to come, at once; executions continue at the service.

@@ -34,8 +34,8 @@ class Event:
 
     Args:
         at: seconds after the run began.
-        what: ``start``, ``cancel``, ``policy``, ``retry``, ``role``, ``no-role``, ``fail``, ``heal``, ``hang``, ``go-on`` or
-            ``clock``.
+        what: ``start``, ``cancel``, ``policy``, ``retry``, ``role``, ``fail``, ``hang``, ``heal``, ``clock``, ``use``
+            or ``release``.
         arn: the image; empty where it concerns none.
         detail: what is asked for, or seconds.
     """
@@ -51,8 +51,8 @@ class Kill:
     """When a run ends before its time.
 
     Args:
-        how: ``kill`` ends engine and provider at once, ``engine`` lets the provider go on for a second, ``interrupt`` lets
-            running steps end, ``cancel`` is the native provider's Cancel.
+        how: ``kill`` ends engine and provider at once, ``engine`` lets the provider go on for a second, ``interrupt``
+            lets running steps end, ``cancel`` is the native provider's Cancel.
         call: after how many calls to the service; None for a time.
         phase: ``before`` the request, after the ``work`` and before its answer, or ``after`` the answer.
         at: seconds after the run began; for kills by time.
@@ -69,7 +69,8 @@ class Fault:
     """Something that disturbs calls to the service.
 
     Args:
-        kind: ``throttle``, ``500``, ``drop-request``, ``drop-answer``, ``stall``, ``slow``, ``shuffle`` or ``expired``.
+        kind: ``throttle``, ``500``, ``drop-request``, ``drop-answer``, ``stall``, ``slow``, ``shuffle``, ``expired`` or
+            ``blind``, which refuses to tell what uses AMIs.
         share: the share of calls that it disturbs.
         operation: the one operation that it disturbs; empty for all.
     """
@@ -290,7 +291,7 @@ class _Generator:
 
     def _cleanup(self, arn: str) -> Declaration:
         chance = self._chance
-        inputs: dict[str, Any] = {"resource_arn": arn, "execution_role": self._role(), "in_use": "ignore"}
+        inputs: dict[str, Any] = {"resource_arn": arn, "execution_role": self._role(), "in_use": self._in_use()}
         if self._images[arn].get("type") != "DOCKER" and chance.random() < 0.3:
             inputs["include_resources"] = {"amis": True, "snapshots": chance.random() < 0.7}
             if chance.random() < 0.5:
@@ -302,6 +303,9 @@ class _Generator:
 
     def _role(self) -> str:
         return LATE_ROLE if self._chance.random() < 0.08 else ROLE
+
+    def _in_use(self) -> str:
+        return self._chance.choices(("ignore", "refuse", "wait", "warn"), (55, 25, 15, 5))[0]
 
     def _exclusion_rules(self) -> dict[str, Any]:
         chance = self._chance
@@ -317,7 +321,7 @@ class _Generator:
     def _change(self, arns: list[str]) -> dict[str, Any]:
         """Return the arguments of a state update that suit some images."""
         chance = self._chance
-        inputs: dict[str, Any] = {"in_use": "ignore"}
+        inputs: dict[str, Any] = {"in_use": self._in_use()}
         docker = any(self._images[arn].get("type") == "DOCKER" for arn in arns)
         failed = any(self._images[arn].get("state") == "FAILED" for arn in arns)
         if docker or failed or chance.random() < 0.08:
@@ -507,7 +511,7 @@ class _Generator:
         chance = self._chance
         if chance.random() < 0.4:
             return ()
-        kinds = ("throttle", "500", "drop-request", "drop-answer", "stall", "slow", "shuffle", "expired")
+        kinds = ("throttle", "500", "drop-request", "drop-answer", "stall", "slow", "shuffle", "expired", "blind")
         faults = []
         for kind in chance.sample(kinds, chance.choice((1, 1, 2, 3))):
             operation, share = "", round(chance.uniform(0.05, 0.5), 2)
@@ -525,14 +529,19 @@ class _Generator:
             events.append(Event(round(chance.uniform(0, 60), 2), "role"))
         if chance.random() < 0.1:
             arn = chance.choice(list(self._images))
-            events.append(Event(0.0, chance.choice(("fail", "hang")), arn))
+            # Of an image without AMIs an execution that hangs cannot be told from a schedule.
+            events.append(Event(0.0, chance.choice(("fail", "hang")) if self._images[arn].get("amis") else "fail", arn))
             if chance.random() < 0.5:
                 events.append(Event(chance.choice((3.0, 20.0, 1000.0)), "heal", arn))
         if chance.random() < 0.05:
             events.append(Event(round(chance.uniform(0, 20), 2), "clock", detail=chance.choice((2.0, 400.0, 90000.0))))
+        if chance.random() < 0.15:
+            arn = chance.choice(list(self._images))
+            events.append(Event(0.0, "use", arn, chance.choice(("parameter", "template", "instance"))))
+            if chance.random() < 0.6:
+                events.append(Event(chance.choice((0.1, 30.0, 200.0)), "release", arn))
         if self._rivals and chance.random() < 0.4:
-            for _ in range(chance.choice((1, 1, 2))):
-                events.append(self._draw_rival_event())
+            events += [self._draw_rival_event() for _ in range(chance.choice((1, 1, 2)))]
         return tuple(sorted(events, key=lambda event: event.at))
 
     def _draw_rival_event(self) -> Event:

@@ -151,7 +151,19 @@ class UpdateHandler(Handler):
             if done is not None:
                 after[arn] = done
             elif arn in again and arn in run.results.progress:
-                after[arn] = _incomplete(before.get(arn, UpdateState()), run.results.progress[arn])
+                basis = before.get(arn, UpdateState())
+                if rerun and basis.previous is not None:
+                    # What an update with other inputs has begun may still be in the way of this one.
+                    basis = replace(
+                        basis,
+                        previous=replace(
+                            basis.previous,
+                            lifecycle_execution_id=basis.lifecycle_execution_id,
+                            status=basis.status,
+                            deprecation_time=basis.deprecation_time or olds.get("update_at"),
+                        ),
+                    )
+                after[arn] = _incomplete(basis, run.results.progress[arn])
         # What could not be undone for an image that left is still to be: as if it had not left yet.
         kept = {
             **inputs,
@@ -231,7 +243,7 @@ class StateUpdateHandler(UpdateHandler):
                 action=action,
                 next_step="import it once it is AVAILABLE, DEPRECATED or DISABLED",
             )
-        state = UpdateState.from_outcome(Outcome("", image), image.state)
+        state = UpdateState.from_outcome(Outcome("", image))
         return {**checked.inputs, **state.to_state(), "client_token": None}, None
 
     def _vanished(self, before: UpdateState) -> UpdateState | None:
