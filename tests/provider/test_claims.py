@@ -1,4 +1,4 @@
-"""What the processes of a run declare."""
+"""What the program still declares, by whatever resource, process or order."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 from pulumi_imagebuilder.claims import Claims
+
+from tests.simulation.virtual_time import VirtualTimeLoop
+from tests.simulation.virtual_time import run as run_virtually
 
 RUN = "127.0.0.1:4711"
 ONE, TWO = (f"arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/{build}" for build in (1, 2))
@@ -98,3 +101,36 @@ def test_without_an_engine(run: str | None, tmp_path: Path) -> None:
     claims.declare("urn", [ONE])
     assert unclaimed(claims) == [TWO]
     assert not (tmp_path / "claims").exists()
+
+
+def test_a_resource_that_left_the_program_is_not_waited_for() -> None:
+    """The engine deletes it once the program has ended."""
+    loop = VirtualTimeLoop()
+    claims = Claims(now=loop.time)
+    claims.declare("new", [ONE])
+    assert run_virtually(claims.unclaimed("old", [TWO]), loop) == [TWO]
+    assert loop.time() == 0
+    loop.close()
+
+
+def test_what_other_resources_declare_is_waited_for_while_the_program_may_run() -> None:
+    """A resource that is replaced may be deleted before others are declared: half a second of quiet ends the wait."""
+    loop = VirtualTimeLoop()
+    claims = Claims(now=loop.time)
+    claims.declare("replaced", [ONE])
+    loop.call_later(0.4, claims.declare, "another", [])
+    loop.call_later(0.8, claims.declare, "mine", [TWO])
+    assert run_virtually(claims.unclaimed("replaced", [TWO]), loop) == []
+    assert 1.3 <= loop.time() < 1.45
+    loop.close()
+
+
+def test_the_wait_for_a_program_that_does_not_end_is_five_seconds() -> None:
+    loop = VirtualTimeLoop()
+    claims = Claims(now=loop.time)
+    claims.declare("replaced", [ONE])
+    for tenth in range(100):
+        loop.call_later(tenth / 10, claims.declare, f"another {tenth}", [])
+    assert run_virtually(claims.unclaimed("replaced", [TWO]), loop) == [TWO]
+    assert 5 <= loop.time() < 5.2
+    loop.close()

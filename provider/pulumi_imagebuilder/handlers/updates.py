@@ -47,15 +47,14 @@ class UpdateHandler(Handler):
         """Carry out the declared state update for all images, or adopt what was started for them before."""
         return await self._apply(call, inputs, {}, again=self.images(inputs), removed=())
 
-    def preview(self, call: Call, olds: Properties, inputs: Properties) -> Result:
+    def forecast(self, olds: Properties, inputs: Properties) -> dict[str, Any]:
         """Return the outputs that stay as they are; those of images that an update is carried out for are unknown."""
         changed, states = self.changed(olds, inputs), self.states(olds)
         arns = self.images(inputs)
         again = set(arns) if changed.inputs.rerun or not olds else states.incomplete(arns)
         kept = FleetState({arn: states.images[arn] for arn in arns if arn not in again})
         outputs = self.outputs_ahead(kept, again, inputs)
-        own = {CLIENT_TOKEN: digest(inputs.get("client_token"))}
-        return Result(self.id_of(call, inputs), {**inputs, **outputs, **own})
+        return {**inputs, **outputs, CLIENT_TOKEN: digest(inputs.get("client_token"))}
 
     @abc.abstractmethod
     def outputs_ahead(self, kept: FleetState, again: Collection[str], inputs: Properties) -> dict[str, Any]:

@@ -24,7 +24,7 @@ import enum
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from ..errors import ExecutionFailed, ImageBuilderError, NotVerified, ServiceError, describe_failed_resources
 from .adoption import (
@@ -254,10 +254,15 @@ class _Application:
         """Wait until an execution that has the image in use has ended; a schedule that is to give way is cancelled."""
         client = self._client
         client.progress.blocking_execution = execution_id
-        if await self._gives_way(execution_id):
-            await cancel_and_wait(client, execution_id)
-        else:
-            await wait_until_ended(client, execution_id)
+        # Reads may lag behind the start of a schedule: what is not seen to be one yet is looked at once more.
+        for limit in (_LAG, None) if self._change.cancels_schedules else (None,):
+            if await self._gives_way(execution_id):
+                await cancel_and_wait(client, execution_id)
+                break
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(limit):
+                    await wait_until_ended(client, execution_id)
+                    break
         client.progress.blocking_execution = None
 
     async def _gives_way(self, execution_id: str) -> bool:
@@ -341,23 +346,26 @@ class _Application:
         change, client = self._change, self._client
         if change.is_awaited:
             snapshot = await wait_until_ended(client, execution_id, look_first=False, age=age, shared=True)
-            outcome = await client.outcome(token, execution_id, snapshot=snapshot)
         else:
             outcome = await self._accepted(token, execution_id, snapshot)
             if outcome.execution is None or outcome.execution.status not in EXECUTION_UNSUCCESSFUL:
                 return outcome
-        ended_well = outcome.execution is None or outcome.execution.status not in EXECUTION_UNSUCCESSFUL
-        if ended_well:
-            skipped = any(resource["status"] == "SKIPPED" for resource in outcome.resources)
-            image = await self._confirmed_image(execution_id, keeps_record=skipped, first=outcome.image)
-            if image is not None:
-                return Outcome(token, image, outcome.execution, outcome.resources)
+            snapshot = await client.snapshot(execution_id)
         known = execution_id in self._before
+        if snapshot.status in EXECUTION_UNSUCCESSFUL:
+            if not known and await client.began_before_this_run(execution_id):
+                # It was not listed, and failed in an earlier run: this one starts another.
+                return _NEXT_CANDIDATE
+            # The image says nothing of a failure: it is not waited for until those of others are read with it.
+            raise self._failure(*await client.describe(execution_id, snapshot))
+        outcome = await client.outcome(token, execution_id, snapshot=snapshot)
+        skipped = any(resource["status"] == "SKIPPED" for resource in outcome.resources)
+        image = await self._confirmed_image(execution_id, keeps_record=skipped, first=outcome.image)
+        if image is not None:
+            return Outcome(token, image, outcome.execution, outcome.resources)
         if not known and await client.began_before_this_run(execution_id):
             # An execution of an earlier run that was not listed: it answers for that run.
             return _NEXT_CANDIDATE
-        if not ended_well:
-            raise self._failure(outcome)
         return outcome if answer.certain else _NEXT_CANDIDATE
 
     async def _accepted(self, token: str, execution_id: str, snapshot: ExecutionSnapshot | None) -> Outcome:
@@ -390,12 +398,11 @@ class _Application:
             image = await client.find_image(again=True)
         return image
 
-    def _failure(self, outcome: Outcome) -> ExecutionFailed:
+    def _failure(self, execution: Execution, resources: Sequence[dict[str, Any]]) -> ExecutionFailed:
         """Return an error that says how the execution ended and why, and which resources failed."""
-        execution, progress = outcome.execution, self._client.progress
-        assert execution is not None
+        progress = self._client.progress
         reason = execution.reason or "the service gave no reason"
-        failed = describe_failed_resources(outcome.resources)
+        failed = describe_failed_resources(resources)
         return ExecutionFailed(
             f"lifecycle execution {execution.id} ended as {execution.status}: {reason}"
             + (f"; failed: {failed}" if failed else ""),

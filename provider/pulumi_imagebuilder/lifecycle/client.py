@@ -246,11 +246,20 @@ class ImageClient:
             ExecutionUnknown: the service does not know the execution.
         """
         snapshot = snapshot or await self.snapshot(execution_id)
-        self.progress.update(snapshot)
-        resources = await self.resources(execution_id, snapshot)
-        execution = await self._describe_execution(execution_id, snapshot)
+        execution, resources = await self.describe(execution_id, snapshot)
         # The image after the execution: the state of an update that ended well must not hold what was before it.
         return Outcome(token, image or await self.find_image(), execution, resources)
+
+    async def describe(self, execution_id: str, snapshot: ExecutionSnapshot) -> tuple[Execution, list[dict[str, Any]]]:
+        """Return an execution with its times and its reason, and all its resources under the image.
+
+        Args:
+            execution_id: the execution.
+            snapshot: the last snapshot of it.
+        """
+        self.progress.update(snapshot)
+        resources = await self.resources(execution_id, snapshot)
+        return await self._describe_execution(execution_id, snapshot), resources
 
     async def _describe_execution(self, execution_id: str, snapshot: ExecutionSnapshot) -> Execution:
         """Return an execution in full: as the snapshot has it, and asked for only where that does not say enough."""

@@ -62,10 +62,10 @@ class ImageBuilderResource(pulumi.dynamic.Resource):
         # What the engine does not tell a dynamic provider. No input may be made from an Output of `opts.parent`: it
         # would depend on all children of a component, and so on this resource itself.
         secrets: pulumi.Input[Any] = self._secret_inputs(name, inputs)
-        metadata = {
-            "__secrets": pulumi.Output.from_input(secrets),
-            "__dry_run": pulumi.runtime.is_dry_run(),
-        }
+        metadata: dict[str, Any] = {"__secrets": pulumi.Output.from_input(secrets)}
+        if pulumi.runtime.is_dry_run():
+            # In a preview alone: the state keeps the names of all inputs, those too that the check takes out.
+            metadata["__dry_run"] = True
         super().__init__(provider, resource_name, {**dict.fromkeys(outputs), **inputs, **metadata}, opts)
 
     async def _secret_inputs(self, name: str, inputs: Mapping[str, Any]) -> list[str] | None:

@@ -429,6 +429,15 @@ def test_a_deletion_whose_token_is_forgotten_is_done(sim: Simulation) -> None:
     assert len(sim.ids()) == 1
 
 
+@pytest.mark.parametrize("reading", ["not-found", "state"])
+def test_a_deletion_of_an_image_that_is_gone_is_done_under_either_reading(reading: str) -> None:
+    sim = Simulation([{"arn": ARN, "state": "FAILED"}], variants={"deleted-image": reading})
+    deleted = sim.apply(DELETE, **TRIGGERED)
+    sim.backend.tokens.clear()
+    assert sim.apply(DELETE, **TRIGGERED).client_token == deleted.client_token
+    assert len(sim.ids()) == 1
+
+
 def test_an_image_that_is_gone_otherwise_is_an_error(sim: Simulation) -> None:
     """Somebody deleted the record alone."""
     disabled = sim.apply()
@@ -591,6 +600,31 @@ def test_an_execution_that_a_refusal_names_is_waited_for_unless_it_ended_before(
     assert (execution in seen) is not known
     assert (sim.loop.time() - before > 30) is not known
     assert client.progress.blocking_execution is None
+
+
+@pytest.mark.parametrize("reading", ["unlisted", "listed"])
+def test_an_immediate_change_waits_for_executions_that_would_move_the_image_after_it(reading: str) -> None:
+    """The service would not refuse it, and what ends later would undo it; one that is not listed cannot be seen."""
+    sim = Simulation(variants={"policy-executions": reading})
+    sim.person(DISABLE)
+    sim.apply(IMMEDIATE)
+    assert sim.executions() == [("DISABLED", "SUCCESS")]
+    assert sim.state() == "DEPRECATED"
+    assert 9 < sim.loop.time() < 12
+
+
+def test_an_immediate_change_does_not_wait_for_a_schedule_of_another(sim: Simulation) -> None:
+    sim.person(SCHEDULE)
+    sim.apply({"state": {"status": "DISABLED"}})
+    assert sim.executions() == [("DEPRECATED", "PENDING")]
+    assert sim.loop.time() < 1
+
+
+def test_an_immediate_change_does_not_wait_for_what_is_forgotten(sim: Simulation) -> None:
+    sim.person(DISABLE)
+    sim.overrides["list_lifecycle_execution_resources"] = refuse("ResourceNotFoundException")
+    sim.apply({"state": {"status": "DEPRECATED"}})
+    assert sim.loop.time() < 1
 
 
 # --- schedules ---

@@ -166,3 +166,11 @@ def test_a_deletion_that_left_nothing_out_is_confirmed_only_by_an_image_that_is_
     deletion = change(to("DELETED"))
     assert deletion.is_confirmed_by(MARKED, "lce-1", keeps_record=False) is False
     assert deletion.is_confirmed_by(Image("DELETED"), "lce-1", keeps_record=False) is True
+
+
+@pytest.mark.parametrize(
+    ("included", "immediate"), [(None, True), ({}, True), ({"amis": False}, True), ({"amis": True}, False)]
+)
+def test_a_change_is_immediate_where_nothing_under_the_image_is_included(included: Any, immediate: bool) -> None:
+    request = {"state": {"status": "DISABLED"}, **({} if included is None else {"includeResources": included})}
+    assert change(request).is_immediate is immediate

@@ -78,6 +78,27 @@ def test_cancelling_twice_is_cancelling_once() -> None:
     assert first["clientToken"].startswith("pulumi-")
 
 
+def test_a_refused_start_does_not_say_its_token() -> None:
+    """A user's own may be a secret, and the service repeats it."""
+    sim = Simulation()
+    sim.overrides["start_resource_state_update"] = refuse("InvalidRequestException", "the token my-secret is no good")
+    with pytest.raises(ServiceError) as raised:
+        sim.run(sim.client().start(DISABLE, "my-secret"))
+    assert str(raised.value) == "changing the image: InvalidRequestException: the token [redacted] is no good"
+
+
+@pytest.mark.parametrize("reading", ["not-found", "state"])
+def test_only_the_image_itself_says_that_a_start_was_refused_because_it_is_gone(reading: str) -> None:
+    sim = Simulation(variants={"deleted-image": reading})
+    refused = {code: ServiceError("refused", code) for code in ("ResourceNotFoundException", "InvalidRequestException")}
+    for error in refused.values():
+        assert sim.run(sim.client().is_gone(error)) is False
+    ended(sim, to("DELETED"))
+    for error in refused.values():
+        assert sim.run(sim.client().is_gone(error)) is True
+    assert sim.run(sim.client().is_gone(ServiceError("refused", "ForbiddenException"))) is False
+
+
 def test_an_image_is_read_once_as_long_as_nothing_may_have_changed_it() -> None:
     sim = Simulation()
     id_ = ended(sim)

@@ -51,6 +51,14 @@ def test_an_image_is_read_with_all_that_may_be_missing() -> None:
     assert Image.parse({"state": {"status": "BUILDING"}}) == Image("BUILDING", None, None, None)
 
 
+def test_the_amis_of_an_image_are_those_that_it_names() -> None:
+    amis = [{"region": "us-east-1", "image": "ami-1"}, {"region": "eu-west-1"}]
+    built = {"state": {"status": "AVAILABLE"}, "outputResources": {"amis": amis}}
+    assert Image.parse(built).amis == ({"region": "us-east-1", "image": "ami-1"},)
+    assert Image.parse({"state": {"status": "BUILDING"}}).amis == ()
+    assert Image.parse({"state": {"status": "BUILDING"}, "outputResources": {"amis": None}}).amis == ()
+
+
 @pytest.mark.parametrize(("at", "ahead"), [(None, False), (NOON, False), (LATER, True)])
 def test_a_deprecation_is_ahead_only_of_an_earlier_time(at: datetime | None, ahead: bool) -> None:
     assert Image("AVAILABLE", deprecation_time=at).deprecation_is_ahead(NOON) is ahead

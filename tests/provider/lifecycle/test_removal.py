@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from pulumi_imagebuilder.errors import ExecutionFailed, ResourceNotFound
+from pulumi_imagebuilder.errors import ExecutionFailed, ResourceNotFound, ServiceError
 from pulumi_imagebuilder.lifecycle import removal
 from pulumi_imagebuilder.lifecycle.entities import GONE, Outcome
 from pulumi_imagebuilder.lifecycle.state import UpdateState
@@ -20,7 +20,7 @@ DELETE = {**to("DELETED"), "includeResources": {"amis": True, "snapshots": True}
 
 
 def updated(sim: Simulation, request: Mapping[str, Any] = DISABLE, **options: Any) -> UpdateState:
-    return UpdateState.from_outcome(sim.apply(request, **options))
+    return UpdateState.from_outcome(sim.apply(request, **options), request["state"]["status"])
 
 
 def cancel(sim: Simulation, state: UpdateState) -> None:
@@ -209,6 +209,47 @@ def test_a_clean_up_of_an_image_that_is_gone_finds_what_deleted_it(reading: str)
     assert "start_resource_state_update" not in sim.counts
 
 
+def test_a_build_that_failed_is_deleted_once() -> None:
+    """It has no AMIs whose deletion would show: the entry of the record does."""
+    sim = Simulation([{"arn": ARN, "state": "FAILED"}])
+    assert clean_up(sim, declared_at="1") is not None
+    again = clean_up(sim, declared_at="1")
+    assert again is not None
+    assert again.execution is not None
+    assert (again.image, again.execution.id) == (GONE, sim.ids()[0])
+    assert len(sim.ids()) == 1
+
+
+@pytest.mark.parametrize("reading", ["not-found", "state"])
+def test_an_image_that_goes_as_it_is_restored_leaves_nothing_to_restore(reading: str) -> None:
+    """As by a clean-up of the same image in the same destroy."""
+    sim = Simulation(variants={"deleted-image": reading})
+    state = updated(sim)
+
+    def delete(parameters: Mapping[str, Any], ask: Callable[..., Any]) -> dict[str, Any]:
+        if len(sim.ids()) == 1:
+            sim.person(DELETE)
+            sim.advance(seconds=30)
+        return ask()
+
+    sim.overrides["start_resource_state_update"] = delete
+    restore(sim, state)
+    assert sim.executions() == [("DISABLED", "SUCCESS"), ("DELETED", "SUCCESS")]
+
+
+@pytest.mark.parametrize("code", ["ResourceNotFoundException", "InvalidRequestException", "ForbiddenException"])
+def test_a_refused_restore_of_an_image_that_is_there_is_an_error(code: str) -> None:
+    sim = Simulation()
+    state = updated(sim)
+
+    def refuse(parameters: Mapping[str, Any], ask: Callable[..., Any]) -> dict[str, Any]:
+        raise refusal(code)
+
+    sim.overrides["start_resource_state_update"] = refuse
+    with pytest.raises(ServiceError, match=f"^changing the image: {code}: refused"):
+        restore(sim, state)
+
+
 @pytest.mark.parametrize("before", ["nothing", "another state", "a failure"])
 def test_an_image_that_is_gone_without_a_deletion_has_no_outcome(before: str) -> None:
     """Somebody deleted the record alone: what was under it may be there still."""
@@ -274,6 +315,15 @@ def test_any_schedule_gives_way_to_a_clean_up(status: str) -> None:
     clean_up(sim)
     assert sim.executions() == [("DEPRECATED", "CANCELLED"), ("DELETED", "SUCCESS")]
     assert sim.state() == "DELETED"
+
+
+def test_a_schedule_that_has_just_been_started_gives_way_too() -> None:
+    """Reads lag behind its start: it is not seen to be one at the first look."""
+    sim = Simulation(variants={"consistency": "lag"})
+    sim.person(SCHEDULE)
+    clean_up(sim)
+    assert sim.executions() == [("DEPRECATED", "CANCELLED"), ("DELETED", "SUCCESS")]
+    assert sim.loop.time() < 30
 
 
 def test_another_execution_is_waited_out_by_a_clean_up() -> None:

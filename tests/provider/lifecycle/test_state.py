@@ -31,7 +31,7 @@ OUTCOME = Outcome(
 
 
 def test_an_outcome_becomes_the_outputs() -> None:
-    assert UpdateState.from_outcome(OUTCOME).outputs() == {
+    assert UpdateState.from_outcome(OUTCOME, "DISABLED").outputs() == {
         "lifecycle_execution_id": "lce-1",
         "status": "FAILED",
         "status_reason": "no access",
@@ -45,7 +45,7 @@ def test_an_outcome_becomes_the_outputs() -> None:
 
 
 def test_an_immediate_change_has_outputs_without_an_execution() -> None:
-    assert UpdateState.from_outcome(Outcome("token", Image("DEPRECATED"))).outputs() == {
+    assert UpdateState.from_outcome(Outcome("token", Image("DEPRECATED")), "DEPRECATED").outputs() == {
         "lifecycle_execution_id": None,
         "status": None,
         "status_reason": None,
@@ -61,10 +61,28 @@ def test_an_immediate_change_has_outputs_without_an_execution() -> None:
 def test_outputs_list_a_hundred_resources_failed_ones_first() -> None:
     """An execution may touch thousands, and Pulumi rewrites its state often."""
     many = [resource("SUCCESS", f"ami-{number:04}") for number in range(5000)] + [resource("FAILED", "ami-x")]
-    kept = UpdateState.from_outcome(Outcome("token", Image("DISABLED"), None, many)).to_state()
+    kept = UpdateState.from_outcome(Outcome("token", Image("DISABLED"), None, many), "DISABLED").to_state()
     assert [each["resource_id"] for each in kept["resources"][:2]] == ["ami-x", "ami-0000"]
     assert len(kept["resources"]) == 100
     assert len(json.dumps(kept)) < 32 * 1024
+
+
+@pytest.mark.parametrize(
+    ("status", "target", "left"),
+    [
+        ("SUCCESS", "DISABLED", "DISABLED"),
+        ("SUCCESS", "DELETED", None),
+        ("FAILED", "DISABLED", None),
+        ("IN_PROGRESS", "DISABLED", None),
+        (None, "DISABLED", None),
+    ],
+)
+def test_an_execution_that_ended_well_left_the_image_as_declared(
+    status: str | None, target: str, left: str | None
+) -> None:
+    """Whoever has moved it since; a deletion may have kept the record."""
+    execution = Execution("lce-1", status) if status else None
+    assert UpdateState.from_outcome(Outcome("token", Image("AVAILABLE"), execution), target).left == left
 
 
 COMPLETE = UpdateState.from_state({"resources": [{"snapshots": [{}]}]}).resources[0]
@@ -74,7 +92,7 @@ COMPLETE = UpdateState.from_state({"resources": [{"snapshots": [{}]}]}).resource
     "state",
     [
         UpdateState(),
-        UpdateState.from_outcome(OUTCOME),
+        UpdateState.from_outcome(OUTCOME, "DISABLED"),
         UpdateState("lce-1", "SUCCESS", None, None, None, "AVAILABLE", None, [COMPLETE], "token", left="DEPRECATED"),
         UpdateState(image_state="AVAILABLE", drift="the image is AVAILABLE, declared is DISABLED"),
         UpdateState("lce-2", "IN_PROGRESS", previous=UpdateState("lce-1", "SUCCESS", client_token="before")),
@@ -159,7 +177,9 @@ def test_a_fleet_keeps_the_states_of_its_images_by_arn() -> None:
 def test_a_fleet_lists_ten_resources_of_each_image() -> None:
     """It may have a thousand images."""
     many = [resource("SUCCESS", f"ami-{number:02}") for number in range(90)] + [resource("FAILED", "ami-x")]
-    kept = FleetState({ARN: UpdateState.from_outcome(Outcome("t", Image("DISABLED"), None, many))}).to_state([ARN])
+    kept = FleetState(
+        {ARN: UpdateState.from_outcome(Outcome("t", Image("DISABLED"), None, many), "DISABLED")}
+    ).to_state([ARN])
     listed = [each["resource_id"] for each in kept["executions"][ARN]["resources"]]
     assert listed == ["ami-x", *[f"ami-{number:02}" for number in range(9)]]
 
@@ -173,7 +193,7 @@ def refreshed(sim: Simulation, state: UpdateState, target: str = "DISABLED") -> 
 
 
 def updated(sim: Simulation, request: dict[str, Any] = DISABLE, **options: Any) -> UpdateState:
-    return UpdateState.from_outcome(sim.apply(request, **options))
+    return UpdateState.from_outcome(sim.apply(request, **options), request["state"]["status"])
 
 
 def test_a_refresh_finds_what_is_as_declared() -> None:
