@@ -424,7 +424,7 @@ def test_a_killed_clean_up_is_adopted(bench: Any, consistency: str) -> None:
 
 def test_a_killed_fleet_is_adopted(bench: Any) -> None:
     """Two of three were started when it was killed: these are adopted, and the third, in use by then, is refused."""
-    amis = {image: ami_of(bench, image, "us-east-1") for image in (SECOND, THIRD, FOREIGN)}
+    amis = {image: ami_of(bench, image, "us-east-1") for image in (SECOND, THIRD, PROTECTED)}
     declare_fleet(bench, DISABLED, *amis)
     kill(bench, (START, 3, (f"{START} stall=60s nth=3",)))
     begun = set(amis) - {image for image in amis if not bench.executions(image)}
@@ -442,6 +442,8 @@ def test_a_killed_fleet_is_adopted(bench: Any) -> None:
 
 
 SIZE = "3 AMIs in eu-west-1, us-east-1 and us-west-2"
+GIB = 15
+"""The size of each snapshot in the emulator."""
 
 
 def refusal(ami: str, region: str, uses: str, verb: str) -> str:
@@ -455,7 +457,7 @@ def test_the_preview_of_a_create_and_of_an_update(bench: Any) -> None:
     """One line of size and a warning, for a program that is up too; only reads; in `--json` they are diagnostics."""
     declare(bench, DELETED)
     expected = [
-        f"would delete 1 image: {SIZE}, 4 snapshots, up to 32 GiB; last launched 2026-05-01",
+        f"would delete 1 image: {SIZE}, 4 snapshots, up to {4 * GIB} GiB; last launched 2026-05-01",
         refusal(ami_of(bench, WEB, "eu-west-1"), "eu-west-1", USES, "delete"),
     ]
     bench.emulator.requests.clear()
@@ -492,7 +494,7 @@ def test_the_preview_of_a_replacement(bench: Any) -> None:
     text = bench.check("preview")
     assert sorted(diagnostics(text)) == sorted(
         [
-            "would delete 1 image: 1 AMI in us-east-1, 1 snapshot, up to 8 GiB; no recorded launch",
+            f"would delete 1 image: 1 AMI in us-east-1, 1 snapshot, up to {GIB} GiB; no recorded launch",
             f"warning: `pulumi up` would wait with this: {second} (us-east-1) is used by SSM parameter /golden/web; "
             'move these to another image and run the same command again, or set in_use="warn" to delete AMIs in use',
             "would disable 1 image: 1 AMI in us-east-1; no recorded launch",
@@ -507,11 +509,12 @@ def test_the_preview_of_a_fleet(bench: Any) -> None:
     """One line and one survey for all images, with the AMIs of other accounts; one that grows shows the growth."""
     put_in_use(bench)
     declare_fleet(bench, DISABLED, SECOND, FOREIGN)
+    second = ami_of(bench, SECOND, "us-east-1")
     bench.emulator.requests.clear()
     assert diagnostics(bench.check("preview")) == [
         "would disable 2 images: 2 AMIs in us-east-1; no recorded launch; not looked at: 1 AMI in us-east-1 of account "
         "111122223333",
-        refusal(ami_of(bench, SECOND, "us-east-1"), "us-east-1", "SSM parameter /golden/web", "disable"),
+        refusal(second, "us-east-1", "SSM parameter /golden/web", "disable"),
     ]
     assert bench.emulator.requests.counts()["ec2:DescribeImages"] == 1
     bench.client("ssm").delete_parameter(Name="/golden/web")
