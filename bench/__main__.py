@@ -20,6 +20,7 @@ from tools.workspace import ROOT
 PARALLEL = 64
 FLEET, FLEET_LIMITED, SINGLES = "FleetStateUpdate", "FleetStateUpdate, 20 requests/s", "ResourceStateUpdate each"
 SINGLES_PARALLEL = f"ResourceStateUpdate each, --parallel {PARALLEL}"
+GUARDED, UNGUARDED = 'to DISABLED in 3 regions, in_use="refuse"', 'to DISABLED in 3 regions, in_use="ignore"'
 NAIVE, SHELL, FLOOR = "naive dynamic provider", "AWS CLI, 8 at a time", "floor"
 NO_OP = "no-op"
 RATE = 20
@@ -28,6 +29,8 @@ _PROGRAMS = {
     NO_OP: programs.NO_OP,
     FLEET: programs.FLEET,
     FLEET_LIMITED: programs.FLEET,
+    GUARDED: programs.DISABLED,
+    UNGUARDED: programs.DISABLED.replace('"refuse"', '"ignore"'),
     SINGLES: programs.SINGLES,
     SINGLES_PARALLEL: programs.SINGLES,
     NAIVE: programs.NAIVE,
@@ -43,6 +46,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--fleets", default="1,10,40,200,1000", help="numbers of images of fleets")
     parser.add_argument("--limited", default="1,10,200", help="the same where 20 requests a second are let through")
+    parser.add_argument("--guarded", default="1000", help="the same in three regions, with and without the guard")
     parser.add_argument("--others", default="10,40", help="numbers of images for the ways beside a fleet")
     parser.add_argument("--killed", type=int, default=200, help="number of images of the fleet that is killed; 0: none")
     parser.add_argument("--aws", type=Path, help="folder of the aws program; without it that way is left out")
@@ -56,9 +60,11 @@ def main() -> int:
     runs = [
         *((FLEET, images, None) for images in _numbers(options.fleets)),
         *((FLEET_LIMITED, images, RATE) for images in _numbers(options.limited)),
+        *((way, images, None) for images in _numbers(options.guarded) for way in (UNGUARDED, GUARDED)),
         *((way, images, None) for images in _numbers(options.others) for way in others),
     ]
     results = [_run(way, images, rate, options.aws) for way, images, rate in runs]
+    surveys = [_survey(images) for images in _numbers(options.guarded)]
     halves = _killed(options.killed) if options.killed else {}
     data = {
         "machine": measure.machine(),
@@ -66,12 +72,14 @@ def main() -> int:
         "floor_seconds": floor,
         "no_op_up_seconds": round(up, 1),
         "results": [dataclasses.asdict(result) for result in results],
+        "surveys": [dataclasses.asdict(survey) for survey in surveys],
         "killed": halves,
     }
     table = _table(results, floor)
     print(f"\n{table}\n\n{json.dumps(data)}\n\nIt took {(time.monotonic() - began) / 60:.1f} minutes.")
     if options.keep:
-        _keep(f"{table}\n\n{_told(halves)}".strip(), data, results, floor)
+        told = "\n\n".join(filter(None, [table, *map(_describe_survey, surveys), _told(halves)]))
+        _keep(told, data, results, floor)
     return 0
 
 
@@ -89,11 +97,25 @@ def _run(way: str, images: int, rate: int | None, aws: Path | None) -> Result:
         result = measure.shell(way, images, aws)
     else:
         parallel = PARALLEL if way == SINGLES_PARALLEL else None
-        result = measure.pulumi(way, _PROGRAMS[way], images, rate=rate, parallel=parallel)
+        regions = measure.REGIONS if way in {GUARDED, UNGUARDED} else measure.REGIONS[:1]
+        result = measure.pulumi(way, _PROGRAMS[way], images, rate=rate, parallel=parallel, regions=regions)
     print(f"{way}: {images} images in {result.seconds:.1f} s, {result.calls} calls", flush=True)
     if way != NO_OP and result.executions != images:
         raise SystemExit(f"{result.executions} executions of {images} images")
     return result
+
+
+def _survey(images: int) -> measure.Survey:
+    survey = measure.survey(images)
+    print(_describe_survey(survey), flush=True)
+    return survey
+
+
+def _describe_survey(survey: measure.Survey) -> str:
+    return (
+        f"Looking for what uses {survey.amis:,} AMIs of {survey.images:,} images in 3 regions: {survey.calls} calls, "
+        f"{survey.seconds} s."
+    )
 
 
 def _killed(images: int) -> dict[str, int]:

@@ -12,7 +12,7 @@ import tempfile
 import textwrap
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ from tools.workspace import Workspace, emulator, environment
 
 EXECUTION_TIME = 10
 """Seconds that a lifecycle execution takes."""
+
+REGIONS = ("us-east-1", "us-west-2", "eu-west-1")
+"""Where images have AMIs; in the first one alone unless it is said otherwise."""
 
 _STEM = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0"
 _UP = ("up", "--yes", "--skip-preview", "--non-interactive")
@@ -39,7 +42,7 @@ class Result:
         images: how many.
         rate: how many requests a second the service let through; None for all.
         seconds: from the start of the command to its end.
-        calls: requests to Image Builder.
+        calls: requests to AWS.
         refused: how many of them were answered with 429.
         executions: lifecycle executions that were started.
         memory: MB of the provider's process at its largest; None where there is none.
@@ -57,18 +60,36 @@ class Result:
     state: float | None = None
 
 
+@dataclass(frozen=True)
+class Survey:
+    """What it took to find out what uses AMIs.
+
+    Args:
+        images: how many images.
+        amis: how many AMIs they have.
+        calls: requests to AWS.
+        seconds: how long it took.
+    """
+
+    images: int
+    amis: int
+    calls: int
+    seconds: float
+
+
 class Service:
     """A local Image Builder with so many images, in a process of its own; a context manager.
 
     Args:
         images: how many builds there are.
         folder: where its seed is written.
+        regions: where each of them has an AMI.
     """
 
-    def __init__(self, images: int, folder: Path) -> None:
+    def __init__(self, images: int, folder: Path, regions: Sequence[str] = REGIONS[:1]) -> None:
         self.arns = [f"{_STEM}/{build}" for build in range(1, images + 1)]
         self._seed = folder / "seed.json"
-        builds = [{"arn": arn, "amis": [{"region": "us-east-1"}]} for arn in self.arns]
+        builds = [{"arn": arn, "amis": [{"region": region} for region in regions]} for arn in self.arns]
         self._seed.write_text(json.dumps({"roles": ["ImageLifecycle"], "images": builds}), encoding="utf-8")
         self._stack = contextlib.ExitStack()
         self.url = ""
@@ -87,8 +108,8 @@ class Service:
         self._ask("faults", "POST", [f"* throttle rate={rate}"])
 
     def requests(self) -> list[dict[str, object]]:
-        """What was asked of Image Builder."""
-        return [each for each in self._ask("requests") if each["service"] == "imagebuilder"]
+        """What was asked."""
+        return list(self._ask("requests"))
 
     def executions(self) -> int:
         """How many executions there are."""
@@ -105,21 +126,30 @@ class Service:
             return json.load(answer)
 
 
-def pulumi(way: str, program: str, images: int, *, rate: int | None = None, parallel: int | None = None) -> Result:
+def pulumi(
+    way: str,
+    program: str,
+    images: int,
+    *,
+    rate: int | None = None,
+    parallel: int | None = None,
+    regions: Sequence[str] = REGIONS[:1],
+) -> Result:
     """Run `pulumi up` of a program on a new stack.
 
     Args:
         way: what it is called.
-        program: the program.
+        program: its text.
         images: how many.
-        rate: requests a second that the service lets through. Default: all.
+        rate: how many requests a second the service lets through; None for all.
         parallel: `--parallel`, the resources that the engine works on at a time. Default: the engine's.
+        regions: where each image has an AMI.
 
     Raises:
         RuntimeError: it did not succeed.
     """
     options = () if parallel is None else ("--parallel", str(parallel))
-    with _service(images, rate) as (service, folder):
+    with _service(images, rate, regions) as (service, folder):
         workspace = _workspace(program, service, folder)
         with Memory(workspace.environment["PULUMI_HOME"]) as memory:
             began = time.monotonic()
@@ -156,6 +186,30 @@ def killed(program: str, images: int, rate: int) -> tuple[int, int]:
         return before, service.executions()
 
 
+def survey(images: int) -> Survey:
+    """Look for what uses the AMIs of images in three regions, in a process of its own as a run's provider does.
+
+    Args:
+        images: how many.
+
+    Raises:
+        RuntimeError: it did not end well.
+    """
+    with _service(images, None, REGIONS) as (service, folder):
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(programs.SURVEY)],
+            input="\n".join(service.arns),
+            env=environment(folder, service.url),
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"survey of {images} images: {done.stderr}")
+        amis, seconds = done.stdout.split()
+        return Survey(images, int(amis), len(service.requests()), round(float(seconds), 1))
+
+
 def shell(way: str, images: int, aws: Path) -> Result:
     """The AWS CLI in a loop of the shell, eight images at a time.
 
@@ -186,10 +240,10 @@ def shell(way: str, images: int, aws: Path) -> Result:
 
 
 @contextlib.contextmanager
-def _service(images: int, rate: int | None) -> Iterator[tuple[Service, Path]]:
+def _service(images: int, rate: int | None, regions: Sequence[str] = REGIONS[:1]) -> Iterator[tuple[Service, Path]]:
     with tempfile.TemporaryDirectory(prefix="imagebuilder-bench-") as name:
         folder = Path(name)
-        with Service(images, folder) as service:
+        with Service(images, folder, regions) as service:
             if rate is not None:
                 service.limit(rate)
             yield service, folder

@@ -24,6 +24,30 @@ FLEET = """
                      execution_role="ImageLifecycle", include_resources={{"amis": True}})
 """
 
+DISABLED = """
+    from pulumi_imagebuilder import FleetStateUpdate
+
+    FleetStateUpdate("images", resource_arns={arns}, state="DISABLED", in_use="refuse",
+                     execution_role="ImageLifecycle", include_resources={{"amis": True}})
+"""
+"""A fleet that looks for what uses its AMIs before it disables them."""
+
+SURVEY = """
+    import asyncio
+    import sys
+    import time
+
+    from pulumi_imagebuilder.aws import Service
+    from pulumi_imagebuilder.lifecycle.fleet import Session
+
+    began = time.monotonic()
+    found = asyncio.run(Session(Service()).references.find(sys.stdin.read().split()))
+    if any(image.not_looked_up for image in found.values()):
+        raise SystemExit("not all of it was looked up")
+    print(sum(len(image.amis) for image in found.values()), time.monotonic() - began)
+"""
+"""What looks for uses of AMIs, without the rest of a run."""
+
 SINGLES = """
     from pulumi_imagebuilder import ResourceStateUpdate
 

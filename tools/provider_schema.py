@@ -28,6 +28,24 @@ PATH = Path(plugin_schema.__file__).with_name(plugin_schema.FILE)
 
 _REPOSITORY = "https://github.com/pulumi-imagebuilder/pulumi-imagebuilder"
 
+_LANGUAGES: Spec = {
+    "csharp": {"respectSchemaVersion": True},
+    "go": {"importBasePath": "github.com/pulumi-imagebuilder/sdk/go/imagebuilder", "respectSchemaVersion": True},
+    "java": {"basePackage": "com.pulumi_imagebuilder"},
+    "nodejs": {
+        "packageName": "@pulumi-imagebuilder/imagebuilder",
+        "dependencies": {"@pulumi/pulumi": "^3.142.0"},
+        "respectSchemaVersion": True,
+    },
+    # `pulumi_imagebuilder` is the package with the classes written by hand.
+    "python": {
+        "packageName": "pulumi_imagebuilder_sdk",
+        "pyproject": {"enabled": True},
+        "requires": {"pulumi": ">=3.142,<4"},
+        "respectSchemaVersion": True,
+    },
+}
+
 _TYPE_NAMES = {
     "ResourceStateUpdateIncludeResources": "IncludeResources",
     "ResourceStateUpdateExclusionRules": "ExclusionRules",
@@ -245,8 +263,7 @@ def provider_schema() -> Spec:
         "types": dict(sorted(types.found.items())),
         "resources": declared,
         "functions": functions,
-        # `pulumi_imagebuilder` is the package with the classes written by hand.
-        "language": {"python": {"packageName": "pulumi_imagebuilder_sdk", "pyproject": {"enabled": True}}},
+        "language": _LANGUAGES,
     }
 
 

@@ -21,8 +21,10 @@ from .errors import (
     FleetFailed,
     FleetRefused,
     ImageBuilderError,
+    InUse,
     NotVerified,
     PermanentError,
+    ServiceError,
     TimedOut,
 )
 from .lifecycle.fleet import ImageTask, Results, Session, run_all
@@ -111,7 +113,7 @@ class Host:
         Raises:
             ConfigurationError: the configuration cannot be used.
         """
-        return Session(self._connect())
+        return Session(self._connect(), self._now)
 
     def cancel(self) -> None:
         """End all that runs, and whatever is still to come, at once; executions continue at the service.
@@ -214,10 +216,16 @@ def _add_context(error: ImageBuilderError, progress: Progress) -> ImageBuilderEr
 def _describe_fleet(progress: FleetProgress, failed: Mapping[str, ImageBuilderError]) -> ImageBuilderError:
     permanent = all(isinstance(error, PermanentError) for error in failed.values())
     kind = FleetRefused if permanent else FleetFailed
+    # What the service refused says too little of what to do; what was refused before a call says all of it.
+    refused = [each for each in failed.values() if isinstance(each, InUse | PermanentError)]
+    steps = {each.next_step for each in refused if each.next_step and not isinstance(each, ServiceError)}
+    only = "touches only what is not done"
     return kind(
         f"{progress.counts}; {group_failures(failed)}",
         action=progress.action,
-        next_step=f"fix the cause and run {progress.command} again, which touches only what is not done",
+        next_step=f"{steps.pop()}; the next run {only}"
+        if len(steps) == 1
+        else f"fix the cause and run {progress.command} again, which {only}",
     )
 
 

@@ -26,7 +26,7 @@ def granted(found: list[dict[str, Any]]) -> set[str]:
 
 
 def called() -> set[str]:
-    """The actions in the provider's source: every text in it that boto3 knows as a method of a service it calls."""
+    """Return the actions in the provider's source: every text in it that boto3 knows as a method of a service."""
     session = botocore.session.get_session()
     by_method = {
         botocore.xform_name(operation): f"{service}:{operation}"
@@ -42,7 +42,7 @@ def called() -> set[str]:
 
 
 @pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.stem)
-def test_a_policy(path: Path) -> None:
+def test_every_action_of_a_policy_exists(path: Path) -> None:
     """Every action exists in its service, and all is allowed, nothing denied."""
     policy = json.loads(path.read_text(encoding="utf-8"))
     assert policy["Version"] == "2012-10-17"
@@ -57,7 +57,7 @@ def test_a_policy(path: Path) -> None:
 
 
 def test_the_caller_is_granted_what_is_called() -> None:
-    """No more and no less than the provider's source calls, and the role passed to it alone."""
+    """No more and no less than the provider's source calls; and it may pass the role to Image Builder alone."""
     found = statements("caller")
     unbound = [each for each in found if "Condition" not in each]
     assert granted(unbound) == called()
@@ -86,6 +86,15 @@ def test_the_execution_role_trusts_image_builder_alone() -> None:
     """Its trust policy names the service that the caller passes it to."""
     (trust,) = statements("execution-role-trust")
     assert trust["Principal"] == {"Service": "imagebuilder.amazonaws.com"}
+
+
+def test_the_role_in_another_account_trusts_image_builder_for_one_account() -> None:
+    """Its trust policy is bound to the account and to the images of the caller, by AWS's own two keys."""
+    (trust,) = statements("cross-account-trust")
+    assert trust["Principal"] == {"Service": "imagebuilder.amazonaws.com"}
+    conditions = {key: value for keys in trust["Condition"].values() for key, value in keys.items()}
+    assert conditions.keys() == {"aws:SourceAccount", "aws:SourceArn"}
+    assert conditions["aws:SourceArn"].split(":")[4] == conditions["aws:SourceAccount"]
 
 
 def test_the_readme_names_the_same_operations() -> None:

@@ -1,4 +1,4 @@
-"""The example pipelines are valid by the published schemas, call `pulumi` as it is, and run one at a time."""
+"""The example pipelines are valid by the published schemas, give `pulumi` options that exist, and run one at a time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def commands(path: Path) -> Iterator[list[str]]:
-    """The calls of `pulumi` in a pipeline."""
+    """Yield the calls of `pulumi` in a pipeline, word by word."""
     for line in path.read_text(encoding="utf-8").splitlines():
         text = line.strip().removeprefix("- ").removeprefix("run: ")
         if text.startswith("pulumi "):
@@ -52,12 +52,12 @@ def test_the_gitlab_pipeline_is_valid() -> None:
 def test_pulumi_has_the_options() -> None:
     """Each option that a pipeline gives to a command is one of that command."""
     pulumi = shutil.which("pulumi") or str(ROOT / ".engine" / "bin" / "pulumi")
-    given: dict[str, set[str]] = {}
+    used: dict[str, set[str]] = {}
     for path in (*GITHUB, GITLAB):
         for _, command, *words in commands(path):
-            given.setdefault(command, set()).update(word for word in words if word.startswith("-"))
-    assert given.keys() == {"preview", "cancel", "refresh", "up"}
-    for command, options in given.items():
+            used.setdefault(command, set()).update(word for word in words if word.startswith("-"))
+    assert used.keys() == {"preview", "cancel", "refresh", "up"}
+    for command, options in used.items():
         help_text = subprocess.run([pulumi, command, "--help"], capture_output=True, text=True, check=True).stdout
         assert {option for option in options if f"{option} " not in help_text} == set(), command
 
@@ -90,7 +90,7 @@ def test_the_gate_without_diagnostics() -> None:
 
 @pytest.mark.parametrize("path", GITHUB, ids=lambda path: path.stem)
 def test_one_run_at_a_time_on_github(path: Path) -> None:
-    """Jobs that change a stack wait for each other, and are given a role without a stored key."""
+    """Jobs that change a stack wait for each other, and get a role without a stored key."""
     workflow = load(path)
     assert workflow["permissions"]["id-token"] == "write"
     changing = workflow["jobs"]["up"]
@@ -100,7 +100,7 @@ def test_one_run_at_a_time_on_github(path: Path) -> None:
 
 
 def test_one_run_at_a_time_on_gitlab() -> None:
-    """The same."""
+    """Jobs that change a stack wait for each other, and get a token."""
     pipeline = load(GITLAB)
     assert pipeline["up"]["resource_group"] == "images-production"
     assert pipeline["up"]["interruptible"] is False
@@ -108,7 +108,7 @@ def test_one_run_at_a_time_on_gitlab() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.stem)
-def test_a_trust_policy(path: Path) -> None:
+def test_a_trust_policy_names_one_branch(path: Path) -> None:
     """Names the audience and one repository's branch: any other job of the provider is refused."""
     (statement,) = json.loads(path.read_text(encoding="utf-8"))["Statement"]
     assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"

@@ -1,4 +1,4 @@
-"""A recording of a terminal is a picture of its last screen, and of those before it in time."""
+"""A recording of a terminal is a picture that plays; what is kept in docs/ names no folder of a machine."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ assert sys.stdout.isatty()
 """
 
 
-def test_a_recording(tmp_path: Path) -> None:
-    """What was overwritten shows only in its time; what stayed is there for viewers that cannot play, in its colour."""
+def test_a_recording_shows_the_last_screen(tmp_path: Path) -> None:
+    """What was overwritten shows only in its time; what stayed is visible in viewers that cannot play, in colour."""
     picture = tmp_path / "picture.svg"
     command = [sys.executable, "-m", "tools.record", picture, sys.executable, "-c", PROGRAM]
     subprocess.run(command, cwd=ROOT, check=True)
@@ -34,16 +34,16 @@ def test_a_recording(tmp_path: Path) -> None:
     assert text.get("fill") == "#e06c75"
 
 
-def test_a_command_that_fails(tmp_path: Path) -> None:
-    """Leaves no picture, and its exit code is the recorder's."""
+def test_a_command_that_fails_leaves_no_picture(tmp_path: Path) -> None:
+    """Its exit code is the recorder's."""
     picture = tmp_path / "picture.svg"
     command = [sys.executable, "-m", "tools.record", picture, sys.executable, "-c", "raise SystemExit(3)"]
     assert subprocess.run(command, cwd=ROOT).returncode == 3
     assert not picture.exists()
 
 
-def test_the_recordings_tell_nothing_of_their_machine() -> None:
-    """What is kept in docs/ names no folder of the machine it was recorded on."""
+def test_the_recordings_name_no_folder_of_a_machine() -> None:
+    """What is kept in docs/ could have been recorded anywhere."""
     docs = ROOT / "docs"
     kept = [docs / "demo.svg", docs / "pipelines" / "terminal.svg", docs / "pipelines" / "log.txt"]
     for recording in kept:

@@ -15,7 +15,7 @@ from tools.workspace import ROOT
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built site, by the options of `make docs`."""
+    """Build the site with the options of `make docs`."""
     folder = tmp_path_factory.mktemp("site")
     options = ["--fail-on-warning", "--keep-going", "--quiet"]
     command = [sys.executable, "-m", "sphinx", *options, "-d", folder / "doctrees", ROOT / "docs", folder / "html"]
@@ -32,14 +32,14 @@ def test_every_page_is_in_the_table_of_contents(site: Path) -> None:
 
 
 def test_nothing_is_fetched(site: Path) -> None:
-    """Scripts, styles, fonts and pictures are the site's own: a reader's browser asks no other host."""
+    """Scripts, styles, fonts and pictures are the site's own: a reader's browser calls no other host."""
     outside = re.compile(r"""(?:src=|url\(|@import\s*|<link[^>]*href=)["']?(https?:)?//""")
     for file in [*site.rglob("*.html"), *site.rglob("*.css")]:
         assert not outside.search(file.read_text(encoding="utf-8")), file.name
 
 
-def test_the_reference_is_whole(site: Path) -> None:
-    """Everything that the package offers is in it."""
+def test_the_reference_has_all_public_names(site: Path) -> None:
+    """What the package exports is documented there."""
     page = (site / "reference.html").read_text(encoding="utf-8")
-    offered = set(pulumi_imagebuilder.__all__) - {"__version__"}
-    assert offered == {name for name in offered if f'id="pulumi_imagebuilder.{name}"' in page}
+    public = set(pulumi_imagebuilder.__all__) - {"__version__"}
+    assert public == {name for name in public if f'id="pulumi_imagebuilder.{name}"' in page}

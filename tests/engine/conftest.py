@@ -22,6 +22,7 @@ import yaml
 from imagebuilder_emulator.emulator import Emulator
 from pulumi_imagebuilder.names import with_snake_case
 
+from tools import workspace
 from tools.workspace import ROOT, Workspace
 
 IMAGE = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"
@@ -214,6 +215,32 @@ class Bench:
         return found[0]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def packages_listed_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Answers `python -m pip list` from a file: Pulumi asks it in every run, which takes longer than all else in it."""
+    folder = tmp_path_factory.mktemp("python")
+    listed = folder / "packages.json"
+    ask = [sys.executable, "-m", "pip", "list", "-v", "--format", "json"]
+    listed.write_text(subprocess.run(ask, capture_output=True, text=True, check=True).stdout, encoding="utf-8")
+    for name in ("python", "python3"):
+        shim = folder / name
+        shim.write_text(
+            f'#!/bin/sh\ncase "$*" in "-m pip list -v --format json") exec cat {shlex.quote(str(listed))};; esac\n'
+            f'exec {shlex.quote(sys.executable)} "$@"\n',
+            encoding="utf-8",
+        )
+        shim.chmod(0o755)
+
+    def environment(*arguments: Any) -> dict[str, str]:
+        found = original(*arguments)
+        return {**found, "PATH": os.pathsep.join([str(folder), found["PATH"]])}
+
+    original = workspace.environment
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workspace, "environment", environment)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def nothing_left(tmp_path: Path) -> Iterator[None]:
     """Kills what a killed engine left behind: its language host goes on for minutes."""
@@ -246,8 +273,8 @@ def make_bench(tmp_path: Path, emulator: Emulator, side: str) -> Callable[..., B
         program = tmp_path / name / "program"
         program.mkdir(parents=True)
         (program / "Pulumi.yaml").write_text(yaml.safe_dump({"name": "test", "runtime": "python"}), encoding="utf-8")
-        workspace = Workspace(program, tmp_path / name, emulator.url, settings)
-        return Bench(workspace, emulator, program / "__main__.py", side)
+        stack = Workspace(program, tmp_path / name, emulator.url, settings)
+        return Bench(stack, emulator, program / "__main__.py", side)
 
     return make
 

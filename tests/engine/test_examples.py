@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ class Example:
         created: what is so once it is up; told of the bench.
         edited: what is so after the edit.
         destroyed: what is so after destroy.
+        previewed: what is so after the preview, and is done before it is brought up.
     """
 
     settings: Mapping[str, Any]
@@ -35,6 +37,7 @@ class Example:
     created: Callable[[Any], None]
     edited: Callable[[Any], None]
     destroyed: Callable[[Any], None]
+    previewed: Callable[[Any], None] = lambda bench: None
 
 
 def image_states(bench: Any) -> dict[str, str]:
@@ -187,7 +190,66 @@ def retention_edited(bench: Any) -> None:
     assert bench.asked("StartResourceStateUpdate") == 5 + 2
 
 
+def weekly_states(bench: Any) -> dict[str, list[int]]:
+    """The numbers of the builds by state."""
+    found: dict[str, list[int]] = {}
+    pages = bench.client("imagebuilder").list_image_build_versions(maxResults=100)
+    for each in pages["imageSummaryList"]:
+        found.setdefault(each["state"]["status"], []).append(int(each["version"].partition("/")[2]))
+    return {state: sorted(builds) for state, builds in found.items()}
+
+
+def weekly_created(bench: Any) -> None:
+    assert weekly_states(bench) == {"DEPRECATED": [*range(1, 49)], "AVAILABLE": [*range(49, 53)]}
+
+
+def weekly_edited(bench: Any) -> None:
+    assert weekly_states(bench) == {"DEPRECATED": [*range(1, 51)], "AVAILABLE": [51, 52]}
+
+
+USES = "launch template web (version 1, $Default, $Latest) and Auto Scaling group web (launch template web, version 1)"
+
+
+def refused_previewed(bench: Any) -> None:
+    """The same `up` is refused, and carries out once the template has moved on."""
+    (ami,) = bench.client("ec2", "eu-west-1").describe_images(Owners=["self"])["Images"]
+    for command, returncode, says in (("preview", 0, "warning: `pulumi up` would refuse this: "), ("up", 1, "")):
+        done = bench.run(command)
+        assert done.returncode == returncode, done.stdout + done.stderr
+        assert f"{says}{ami['ImageId']} (eu-west-1) is used by {USES}; move these to another image" in done.stdout
+    assert bench.asked("StartResourceStateUpdate") == 0
+    move_template_on(bench, "eu-west-1")
+
+
+def move_template_on(bench: Any, region: str, image_id: str = "ami-11111111111111111") -> None:
+    """Let the launch template take another AMI."""
+    client = bench.client("ec2", region)
+    version = client.create_launch_template_version(LaunchTemplateName="web", LaunchTemplateData={"ImageId": image_id})
+    number = str(version["LaunchTemplateVersion"]["VersionNumber"])
+    client.modify_launch_template(LaunchTemplateName="web", DefaultVersion=number)
+
+
+def refused_created(bench: Any) -> None:
+    assert image_states(bench) == amis(bench) == {}
+    assert execution_states(bench) == ["SUCCESS"]
+
+
 EXAMPLES = {
+    "refused": Example(
+        settings={"imageArn": WEB, "executionRole": ROLE},
+        edit={"executionRole": ROLE_ARN},  # This changes nothing in AWS.
+        previewed=refused_previewed,
+        created=refused_created,
+        edited=refused_created,
+        destroyed=refused_created,
+    ),
+    "weekly-builds": Example(
+        settings={"image": "web", "keep": 4, "executionRole": ROLE},
+        edit={"keep": 2},
+        created=weekly_created,
+        edited=weekly_edited,
+        destroyed=weekly_edited,
+    ),
     "retention": Example(
         settings={"image": "web", "keep": 3, "executionRole": ROLE},
         edit={"keep": 2},
@@ -257,6 +319,7 @@ def test_an_example_runs(name: str, example: Any) -> None:
 
     assert re.search(r"\+ \d+ to create", bench.check("preview"))
     assert bench.asked("StartResourceStateUpdate") == 0
+    about.previewed(bench)
     bench.check("up")
     about.created(bench)
     bench.check("up", "--expect-no-changes")
@@ -266,6 +329,46 @@ def test_an_example_runs(name: str, example: Any) -> None:
     about.edited(bench)
     bench.check("destroy")
     about.destroyed(bench)
+
+
+def build_weekly(bench: Any, weeks: int) -> None:
+    """Let weeks pass, each with a build that the launch template moves on to."""
+    for _ in range(weeks):
+        bench.emulator.clock.advance(datetime.timedelta(days=7))
+        made = bench.client("imagebuilder").create_image(
+            imageRecipeArn=f"{ACCOUNT.removesuffix(':image')}:image-recipe/web/1.0.0",
+            infrastructureConfigurationArn=f"{ACCOUNT.removesuffix(':image')}:infrastructure-configuration/web",
+        )
+        bench.emulator.clock.advance(datetime.timedelta(hours=1))
+        image = bench.client("imagebuilder").get_image(imageBuildVersionArn=made["imageBuildVersionArn"])["image"]
+        (ami,) = image["outputResources"]["amis"]
+        move_template_on(bench, "us-east-1", ami["image"])
+
+
+def test_weekly_builds_move_down_the_ladder(example: Any) -> None:
+    """Half a year: what nothing uses is disabled and then deleted; what was forgotten stays until it has moved on."""
+    bench = example("weekly-builds", EXAMPLES["weekly-builds"].settings)
+    forgotten = [3, 10, 20]
+    bench.check("up")
+    build_weekly(bench, 13)
+    bench.check("up")
+    disabled = [build for build in range(1, 49) if build not in forgotten]
+    assert weekly_states(bench) == {
+        "DISABLED": disabled,
+        # The newest four builds are younger than a month.
+        "DEPRECATED": [*forgotten, *range(49, 62)],
+        "AVAILABLE": [*range(62, 66)],
+    }
+    bench.client("ssm").delete_parameter(Name="/golden/report")
+    build_weekly(bench, 13)
+    bench.check("up")
+    assert weekly_states(bench) == {
+        "DISABLED": [20, *range(49, 62)],
+        "DEPRECATED": [3, 10, *range(62, 75)],
+        "AVAILABLE": [*range(75, 79)],
+    }
+    (group,) = bench.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
+    assert group["LaunchConfigurationName"] == "batch"
 
 
 def test_the_quickstart_without_its_settings(example: Any) -> None:

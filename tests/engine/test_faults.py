@@ -35,7 +35,12 @@ def failure(bench: Any, command: str = "up") -> str:
     told = done.stdout + done.stderr
     assert "Traceback" not in told
     assert "local-secret-of-nobody" not in told
-    lines = [line.strip() for line in told.partition("Diagnostics:")[2].splitlines()]
+    # What the native provider records of a resource that failed is printed as a list.
+    lines = [
+        re.sub(r"^\* ", "error: ", line.strip())
+        for line in told.partition("Diagnostics:")[2].splitlines()
+        if line.strip() != "error: 1 error occurred:"
+    ]
     (line,) = [line for line in lines if line.startswith("error: ") and line not in _OF_PULUMI]
     return str(line)
 

@@ -92,7 +92,9 @@ def test_some_fail(bench: Any, declare: Callable[..., None]) -> None:
     declare([*range(1, IMAGES + 1), 99])
     done = bench.run("up")
     assert done.returncode != 0
-    (line,) = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("    error: changing ")]
+    closing = (done.stdout + done.stderr).partition("Diagnostics:")[2]
+    # What the native provider records of a resource that failed is printed as a list.
+    (line,) = [line for line in closing.splitlines() if line.strip().startswith(("error: changing ", "* changing "))]
     assert "changing 25 images to DISABLED: 22 of 25 done, 3 failed; 2 images: " in line
     assert "Denied: web/1.0.0/7, web/1.0.0/8 (arn:aws:imagebuilder:us-east-1:123456789012:image/…)" in line
     assert f"image {STEM}/99: ResourceNotFoundException: The resource {STEM}/99 was not found" in line

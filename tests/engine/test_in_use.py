@@ -106,7 +106,7 @@ def error_line(bench: Any, command: str = "up") -> str:
 def diagnostics(text: str) -> list[str]:
     """The lines that a run says of the resource in the end."""
     found: list[str] = []
-    for block in text.partition("Diagnostics:\n")[2].split("\n\n"):
+    for block in filter(None, text.partition("Diagnostics:\n")[2].split("\n\n")):
         head, *lines = block.splitlines()
         if head.startswith("  pulumi-python:dynamic"):
             found += [line.strip() for line in lines]
@@ -120,8 +120,8 @@ def test_a_refused_change_starts_nothing_until_the_use_has_gone(bench: Any) -> N
     """One line names AMI, region, kind, name, version and the way out; afterwards the same `up` carries out."""
     declare(bench, DISABLED)
     assert error_line(bench) == (
-        f"changing image {WEB} to DISABLED: {ami_of(bench, WEB, 'eu-west-1')} (eu-west-1) is used by {USES}; move these "
-        'to another image and run the same command again, or set in_use="warn" to disable AMIs in use'
+        f"changing image {WEB} to DISABLED: {ami_of(bench, WEB, 'eu-west-1')} (eu-west-1) is used by {USES}; "
+        'move these to another image and run the same command again, or set in_use="warn" to disable AMIs in use'
     )
     assert writes(bench) == []
     move_on(bench)
@@ -141,7 +141,9 @@ def test_wait_shows_what_it_waits_for_and_continues(bench: Any) -> None:
             lines.append(line)
             if "is used by" in line:
                 break
-        assert re.search(rf"web creating \(\d+s\) .*\(eu-west-1\) is used by {re.escape(USES)}", lines[-1])
+        assert re.search(
+            rf"web creating \(\d+s\) waiting \d+s: ami-\w+ \(eu-west-1\) is used by {re.escape(USES)}", lines[-1]
+        )
         assert writes(bench) == []
         move_on(bench)
         out, err = run.communicate(timeout=240)
@@ -151,11 +153,12 @@ def test_wait_shows_what_it_waits_for_and_continues(bench: Any) -> None:
 
 def test_waiting_ends_with_the_time_limit(bench: Any) -> None:
     """The error says what was waited for, and nothing is started."""
-    declare(bench, f'{DISABLED}, in_use="wait"', opts='custom_timeouts=pulumi.CustomTimeouts(create="3s")')
-    line = error_line(bench)
-    assert line.startswith(f"changing image {WEB} to DISABLED: ")
-    assert f"is used by {USES}" in line
-    assert "3s" in line
+    declare(bench, f'{DISABLED}, in_use="wait"', opts='custom_timeouts=pulumi.CustomTimeouts(create="8s")')
+    assert error_line(bench) == (
+        f"changing image {WEB} to DISABLED: the time limit of 8s ran out while waiting: "
+        f"{ami_of(bench, WEB, 'eu-west-1')} (eu-west-1) is used by {USES}; run `pulumi up` again once that has "
+        "changed, or give it longer with custom_timeouts"
+    )
     assert writes(bench) == []
 
 
@@ -193,9 +196,9 @@ def test_a_fleet_carries_out_the_others(bench: Any) -> None:
     line = error_line(bench)
     ami = ami_of(bench, SECOND, "us-east-1")
     assert line == (
-        f"changing 2 images to DELETED: 1 of 2 done, 1 failed; {SECOND}: {ami} (us-east-1) is used by SSM parameter "
-        '/golden/web; move these to another image and run the same command again, or set in_use="warn" to delete AMIs '
-        "in use; fix the cause and run `pulumi up` again, which touches only what is not done"
+        f"changing 2 images to DELETED: 1 of 2 done, 1 failed; image {SECOND}: {ami} (us-east-1) is used by SSM "
+        'parameter /golden/web; move these to another image and run the same command again, or set in_use="warn" to '
+        "delete AMIs in use; the next run touches only what is not done"
     )
     assert started(bench) == [THIRD]
     bench.client("ssm").delete_parameter(Name="/golden/web")
@@ -421,9 +424,9 @@ def test_a_killed_clean_up_is_adopted(bench: Any, consistency: str) -> None:
 
 def test_a_killed_fleet_is_adopted(bench: Any) -> None:
     """Two of three were started when it was killed: these are adopted, and the third, in use by then, is refused."""
-    amis = {image: ami_of(bench, image, "us-east-1") for image in (SECOND, THIRD, FOREIGN)}
+    amis = {image: ami_of(bench, image, "us-east-1") for image in (SECOND, THIRD, PROTECTED)}
     declare_fleet(bench, DISABLED, *amis)
-    kill(bench, (START, 3, (f"{START} stall=60s nth=3",)))
+    kill(bench, (START, 3, (f"{START} error=ForbiddenException nth=3",)))
     begun = set(amis) - {image for image in amis if not bench.executions(image)}
     assert len(begun) == 2
     for number, ami in enumerate(amis.values()):
@@ -439,6 +442,8 @@ def test_a_killed_fleet_is_adopted(bench: Any) -> None:
 
 
 SIZE = "3 AMIs in eu-west-1, us-east-1 and us-west-2"
+GIB = 15
+"""The size of each snapshot in the emulator."""
 
 
 def refusal(ami: str, region: str, uses: str, verb: str) -> str:
@@ -452,14 +457,15 @@ def test_the_preview_of_a_create_and_of_an_update(bench: Any) -> None:
     """One line of size and a warning, for a program that is up too; only reads; in `--json` they are diagnostics."""
     declare(bench, DELETED)
     expected = [
-        f"would delete 1 image: {SIZE}, 4 snapshots, up to 32 GiB; last launched 2026-05-01",
+        f"would delete 1 image: {SIZE}, 4 snapshots, up to {4 * GIB} GiB; last launched 2026-05-01",
         refusal(ami_of(bench, WEB, "eu-west-1"), "eu-west-1", USES, "delete"),
     ]
     bench.emulator.requests.clear()
     assert diagnostics(bench.check("preview")) == expected
     assert writes(bench) == []
     events = json.loads(bench.check("preview", "--json"))["diagnostics"]
-    assert [(each["severity"], each["message"].strip()) for each in events] == [
+    ours = [each for each in events if "ResourceStateUpdate" in each.get("urn", "")]
+    assert [(each["severity"], each["message"].strip()) for each in ours] == [
         ("info", expected[0]),
         ("warning", expected[1]),
     ]
@@ -489,9 +495,9 @@ def test_the_preview_of_a_replacement(bench: Any) -> None:
     text = bench.check("preview")
     assert sorted(diagnostics(text)) == sorted(
         [
-            "would delete 1 image: 1 AMI in us-east-1, 1 snapshot, up to 8 GiB; no recorded launch",
-            f"warning: `pulumi up` would wait with this: {second} (us-east-1) is used by SSM parameter /golden/web; move "
-            'these to another image and run the same command again, or set in_use="warn" to delete AMIs in use',
+            f"would delete 1 image: 1 AMI in us-east-1, 1 snapshot, up to {GIB} GiB; no recorded launch",
+            f"warning: `pulumi up` would wait with this: {second} (us-east-1) is used by SSM parameter /golden/web; "
+            'move these to another image and run the same command again, or set in_use="warn" to delete AMIs in use',
             "would disable 1 image: 1 AMI in us-east-1; no recorded launch",
             refusal(second, "us-east-1", "SSM parameter /golden/web", "disable"),
         ]
@@ -501,14 +507,15 @@ def test_the_preview_of_a_replacement(bench: Any) -> None:
 
 
 def test_the_preview_of_a_fleet(bench: Any) -> None:
-    """One line for all images, one survey; the AMIs of other accounts are named; a fleet that grows shows the growth."""
+    """One line and one survey for all images, with the AMIs of other accounts; one that grows shows the growth."""
     put_in_use(bench)
     declare_fleet(bench, DISABLED, SECOND, FOREIGN)
+    second = ami_of(bench, SECOND, "us-east-1")
     bench.emulator.requests.clear()
     assert diagnostics(bench.check("preview")) == [
         "would disable 2 images: 2 AMIs in us-east-1; no recorded launch; not looked at: 1 AMI in us-east-1 of account "
         "111122223333",
-        refusal(ami_of(bench, SECOND, "us-east-1"), "us-east-1", "SSM parameter /golden/web", "disable"),
+        refusal(second, "us-east-1", "SSM parameter /golden/web", "disable"),
     ]
     assert bench.emulator.requests.counts()["ec2:DescribeImages"] == 1
     bench.client("ssm").delete_parameter(Name="/golden/web")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import signal
 import subprocess
 import time
@@ -226,25 +225,24 @@ def test_import_refused(bench: Any, state: str | None, reason: str) -> None:
 
 
 def test_two_providers(bench: Any) -> None:
-    """Each resource's calls are made with the credentials of its own provider."""
+    """Each resource's calls are made with the credentials of its own provider: here, one of them may not be called."""
     arns = load(bench, 2)
     bench.write(f"""
         import pulumi
-        from pulumi_imagebuilder import Provider, ResourceStateUpdate, get_image_build_versions
-        for number, (arn, key) in enumerate(zip({arns!r}, ["AKIAFIRSTACCOUNT0000", "AKIASECONDACCOUNT000"])):
-            provider = Provider(f"account-{{number}}", access_key=key, secret_key="hidden", region="us-east-1")
-            ResourceStateUpdate(
-                f"image-{{number}}", resource_arn=arn, {ARGUMENTS}, opts=pulumi.ResourceOptions(provider=provider)
-            )
+        from pulumi_imagebuilder import Provider, ResourceStateUpdate
+        role = "arn:aws:iam::123456789012:role/ImageLifecycle"
+        own = Provider("own", access_key="AKIAOFTHESTACK000000", secret_key="hidden", assume_role={{"role_arn": role}})
+        other = Provider("other", forbidden_account_ids=["123456789012"])
+        ResourceStateUpdate("own", resource_arn="{arns[0]}", {ARGUMENTS}, opts=pulumi.ResourceOptions(provider=own))
+        ResourceStateUpdate("other", resource_arn="{arns[1]}", {ARGUMENTS}, opts=pulumi.ResourceOptions(provider=other))
     """)
-    bench.check("up")
-    keys = {
-        request.parameters["resourceArn"]: re.search(r"Credential=(\w+)/", request.headers["Authorization"])[1]
-        for request in bench.emulator.requests.all(START)
-    }
-    assert keys == {arns[0]: "AKIAFIRSTACCOUNT0000", arns[1]: "AKIASECONDACCOUNT000"}
+    refused = bench.run("up", "--continue-on-error")
+    assert refused.returncode != 0
+    assert "account 123456789012 is one of imagebuilder:forbiddenAccountIds" in refused.stdout
+    assert statuses(bench, arns) == [["SUCCESS"], []]
+    assert bench.emulator.requests.counts()["sts:AssumeRole"] == 1
     text = json.dumps(bench.workspace.state())
-    assert "AKIAFIRST" not in text
+    assert "AKIAOFTHESTACK" not in text
     assert "hidden" not in text
 
 

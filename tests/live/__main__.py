@@ -75,7 +75,8 @@ def main(
                     _say("\n".join(f"  {reason}" for reason in found))
                     code = 1
                     break
-                if not options.yes and not _agreed(trial, stage, ask):
+                _show_plan(trial, stage)
+                if not options.yes and not _agreed(ask):
                     _say(f"Not done: {stage}.")
                     break
             else:
@@ -124,8 +125,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _agreed(trial: Trial, stage: Stage, ask: Callable[[str], str]) -> bool:
-    """Show what a stage will do, and return whether that is agreed to."""
+def _show_plan(trial: Trial, stage: Stage) -> None:
+    """Show what a stage will do."""
     steps = [step for step in STEPS if step.stage is stage]
     _say(f"\n=== {_title(stage)}")
     _say(f"On {trial.arn}, in account {trial.caller}, one after the other:")
@@ -144,6 +145,10 @@ def _agreed(trial: Trial, stage: Stage, ask: Callable[[str], str]) -> bool:
         )
     rights = sorted({right for step in steps for right in step.rights})
     _say(f"It calls {', '.join(rights)}.")
+
+
+def _agreed(ask: Callable[[str], str]) -> bool:
+    """Ask whether what was shown is agreed to."""
     try:
         return ask("Go on? Only yes will do: ").strip().lower() == "yes"
     except EOFError:

@@ -1,4 +1,4 @@
-"""The world of one history: the emulator of this process, emptied in place, since moto takes longer to reset than a run."""
+"""The world of one history: the emulator of this process, emptied in place, for moto takes long to reset."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ from imagebuilder_emulator.models import ImageBuilderBackend
 from moto.ec2.models import ec2_backends
 from moto.iam.models import iam_backends
 
+from tests.provider.lifecycle import fake_ec2
+
 from .virtual_time import VirtualTimeLoop
 
 START = datetime(2100, 1, 1, tzinfo=UTC)
-"""When each history begins. It is ahead of this machine's clock, so that no schedule has passed before it is declared."""
+"""When each history begins: ahead of this machine's clock, so that no schedule has passed when it is declared."""
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
@@ -152,8 +154,8 @@ class Arena:
     """The emulator of this process."""
 
     def __init__(self) -> None:
-        self.loop = VirtualTimeLoop()
-        self.clock = Clock(lambda: START + timedelta(seconds=self.loop.time()))
+        self._loop: VirtualTimeLoop | None = None
+        self.clock = Clock(lambda: START + timedelta(seconds=self._loop.time() if self._loop else 0.0))
         self.environment = Environment({}, clock=self.clock)
         self.inprocess = _Undisturbed(self.environment)
         self._pool = _Pool()
@@ -175,7 +177,7 @@ class Arena:
             execution_time: seconds that an execution takes.
         """
         self._chance.seed(seed)
-        self.loop = VirtualTimeLoop()
+        loop = self._loop = VirtualTimeLoop()
         environment = self.environment
         self.clock.restore(timedelta(0))
         environment.requests.clear()
@@ -189,7 +191,7 @@ class Arena:
         roles.create(ROLE, ACCOUNT)
         for arn, about in images.items():
             self._add_image(arn, about)
-        return World(self, trouble, execution_time)
+        return World(self, loop, trouble, execution_time)
 
     def _add_image(self, arn: str, about: Mapping[str, Any]) -> None:
         now, backend = self.clock.now(), self.environment.backend
@@ -209,19 +211,23 @@ class World:
 
     Args:
         arena: the emulator.
+        loop: whose time it has; to be closed by the caller.
         trouble: what goes wrong with executions.
         execution_time: seconds that one takes.
 
     Attributes:
         writes: what was started, in order.
+        uses: what uses an AMI, by region and id, and since when.
     """
 
-    def __init__(self, arena: Arena, trouble: Trouble, execution_time: float) -> None:
+    def __init__(self, arena: Arena, loop: VirtualTimeLoop, trouble: Trouble, execution_time: float) -> None:
         self.arena, self.trouble, self.execution_time = arena, trouble, execution_time
-        self.loop, self.inprocess = arena.loop, arena.inprocess
+        self.loop, self.inprocess = loop, arena.inprocess
         self.environment = arena.environment
         self.writes: list[Write] = []
         self._by_execution: dict[str, Write] = {}
+        self.uses: dict[tuple[str, str], tuple[str, float]] = {}
+        self._ec2 = fake_ec2.FakeService()
 
     @property
     def now(self) -> datetime:
@@ -267,14 +273,18 @@ class World:
         """Return what has changed an image, in order."""
         return [write for write in self.writes if write.arn == arn]
 
+    def ended_at(self, execution: Execution) -> float:
+        """Return when an execution ended, by the loop's time; for one after a jump of the clock at the latest."""
+        assert execution.end is not None
+        return min((execution.end - START).total_seconds(), self.loop.time())
+
     def touched_by_others(self, arn: str, stack: str, since: float = 0.0) -> bool:
         """Return whether somebody else has changed an image, or may still."""
         for write in self.writes_of(arn):
             if write.by == stack:
                 continue
             execution = self.execution(write.execution) if write.execution else None
-            ended = execution.end if execution else None
-            end = (ended - START).total_seconds() - self.arena.clock.offset.total_seconds() if ended else write.at
+            end = self.ended_at(execution) if execution and execution.end else write.at
             if write.at >= since or end >= since or (execution is not None and execution.unfinished):
                 return True
         return False
@@ -287,6 +297,55 @@ class World:
     def add_role(self, name: str) -> None:
         """Create a role that can be assumed."""
         roles.create(name, ACCOUNT, created=self.now)
+
+    def use(self, arn: str, kind: str) -> None:
+        """Let something use the AMIs of an image.
+
+        Args:
+            arn: the image.
+            kind: ``parameter``, ``template`` or ``instance``.
+        """
+        image = self.image(arn)
+        for ami in image.amis if image else ():
+            self.uses.setdefault((ami.region, ami.id), (kind, self.loop.time()))
+
+    def release(self, arn: str) -> None:
+        """Let nothing use the AMIs of an image any more."""
+        image = self.image(arn)
+        for ami in image.amis if image else ():
+            self.uses.pop((ami.region, ami.id), None)
+
+    def call_ec2(self, region: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer an operation that tells what uses AMIs."""
+        regional = self._uses_of(region)
+        answer: dict[str, Any] = getattr(self._ec2, f"_{operation}")(regional, region, **parameters)
+        return answer
+
+    def _uses_of(self, region: str) -> fake_ec2.World:
+        found = fake_ec2.World()
+        for ami in ec2_backends[ACCOUNT][region].amis.values():
+            found.amis[ami.id] = {
+                "ImageId": ami.id,
+                "OwnerId": ACCOUNT,
+                "State": ami.state,
+                "Public": ami.is_public,
+                "LastLaunchedTime": ami.last_launched_time,
+                "Tags": [{"Key": key, "Value": value} for key, value in moto_backends.ami_tags(ami).items()],
+                "BlockDeviceMappings": [],
+            }
+            for permission in ami.launch_permissions:
+                if "UserId" in permission:
+                    found.shares.setdefault(permission["UserId"], set()).add(ami.id)
+        for number, ((place, ami_id), (kind, _)) in enumerate(self.uses.items()):
+            if place != region:
+                continue
+            if kind == "parameter":
+                found.parameters[f"/golden/{number}"] = ami_id
+            elif kind == "template":
+                found.add_template(f"web-{number}", ami_id)
+            else:
+                found.instances[f"i-{number}"] = (ami_id, "running")
+        return found
 
     def ami_state(self, ami: Ami) -> str:
         """Return ``available``, ``deprecated``, ``disabled`` or ``gone``."""

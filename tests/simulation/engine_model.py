@@ -215,9 +215,7 @@ class Run:
 
     async def refresh(self) -> None:
         """Read all resources into the state."""
-        await _all(
-            [asyncio.create_task(self._read(each)) for each in list(self.stack.resources) if not each.replaced]
-        )
+        await _all([asyncio.create_task(self._read(each)) for each in list(self.stack.resources) if not each.replaced])
 
     async def destroy(self) -> None:
         """Delete all resources."""
@@ -233,13 +231,13 @@ class Run:
         call = Call("check", urn, declaration.time_limit)
         checked = await handler.check(call, old.inputs if old else {}, {**declaration.inputs})
         if checked.failures:
-            self._fail(f"{declaration.name}: " + "; ".join(f"{each.property}: {each.reason}" for each in checked.failures))
+            self._fail(
+                f"{declaration.name}: " + "; ".join(f"{each.property}: {each.reason}" for each in checked.failures)
+            )
             return False
         inputs = _through_protocol(checked.inputs)
         changed = await handler.diff(call, old.outputs, inputs) if old else None
-        new = Resource(
-            declaration.name, declaration.kind, "", inputs, {}, declaration.time_limit, declaration.after
-        )
+        new = Resource(declaration.name, declaration.kind, "", inputs, {}, declaration.time_limit, declaration.after)
         if old is None:
             return await self._create(new, None)
         assert changed is not None
@@ -277,9 +275,7 @@ class Run:
             return False
         if result.error and not (self.stack.native and result.started):
             return False
-        updated = replace(
-            new, id=old.id, outputs=_through_protocol(result.state), incomplete=result.error is not None
-        )
+        updated = replace(new, id=old.id, outputs=_through_protocol(result.state), incomplete=result.error is not None)
         self._record(old, updated)
         return result.error is None
 
@@ -345,9 +341,7 @@ class Run:
                     return each
         return None
 
-    def _call(
-        self, operation: str, resource: Resource, olds: Mapping[str, Any], news: Mapping[str, Any]
-    ) -> EngineCall:
+    def _call(self, operation: str, resource: Resource, olds: Mapping[str, Any], news: Mapping[str, Any]) -> EngineCall:
         properties = news or olds
         arns = properties["resource_arns"] if resource.kind == "fleet" else [properties["resource_arn"]]
         return EngineCall(self._numbers(), operation, resource.name, resource.kind, tuple(arns), olds, news)

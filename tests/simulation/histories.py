@@ -34,8 +34,8 @@ class Event:
 
     Args:
         at: seconds after the run began.
-        what: ``start``, ``cancel``, ``policy``, ``retry``, ``role``, ``no-role``, ``fail``, ``heal``, ``hang``, ``go-on`` or
-            ``clock``.
+        what: ``start``, ``cancel``, ``policy``, ``retry``, ``role``, ``fail``, ``hang``, ``heal``, ``clock``, ``use``
+            or ``release``.
         arn: the image; empty where it concerns none.
         detail: what is asked for, or seconds.
     """
@@ -51,8 +51,8 @@ class Kill:
     """When a run ends before its time.
 
     Args:
-        how: ``kill`` ends engine and provider at once, ``engine`` lets the provider go on for a second, ``interrupt`` lets
-            running steps end, ``cancel`` is the native provider's Cancel.
+        how: ``kill`` ends engine and provider at once, ``engine`` lets the provider go on for a second, ``interrupt``
+            lets running steps end, ``cancel`` is the native provider's Cancel.
         call: after how many calls to the service; None for a time.
         phase: ``before`` the request, after the ``work`` and before its answer, or ``after`` the answer.
         at: seconds after the run began; for kills by time.
@@ -69,7 +69,8 @@ class Fault:
     """Something that disturbs calls to the service.
 
     Args:
-        kind: ``throttle``, ``500``, ``drop-request``, ``drop-answer``, ``stall``, ``slow``, ``shuffle`` or ``expired``.
+        kind: ``throttle``, ``500``, ``drop-request``, ``drop-answer``, ``stall``, ``slow``, ``shuffle``, ``expired`` or
+            ``blind``, which refuses to tell what uses AMIs.
         share: the share of calls that it disturbs.
         operation: the one operation that it disturbs; empty for all.
     """
@@ -191,9 +192,7 @@ class _Generator:
         if chance.random() < 0.05:
             return {"type": "DOCKER"}
         about: dict[str, Any] = {
-            "state": chance.choices(
-                ("AVAILABLE", "DEPRECATED", "DISABLED", "FAILED", "BUILDING"), (80, 7, 7, 3, 3)
-            )[0]
+            "state": chance.choices(("AVAILABLE", "DEPRECATED", "DISABLED", "FAILED", "BUILDING"), (80, 7, 7, 3, 3))[0]
         }
         if about["state"] == "BUILDING":
             about["built_in"] = chance.choice((5.0, 120.0))
@@ -217,9 +216,7 @@ class _Generator:
         chance = self._chance
         share = chance.choice((0.0, 0.2, 0.5))
         return {
-            name: chance.choice(variant.readings[1:])
-            for name, variant in VARIANTS.items()
-            if chance.random() < share
+            name: chance.choice(variant.readings[1:]) for name, variant in VARIANTS.items() if chance.random() < share
         }
 
     # --- what is declared ------------------------------------------------------------------------------------------
@@ -232,8 +229,15 @@ class _Generator:
         for _ in range(chance.choice((0, 1, 1, 1, 2))):
             program = chance.choices(
                 (
-                    self._edit_change, self._edit_options, self._rename, self._move, self._add, self._remove,
-                    self._add_image, self._remove_image, self._replace,
+                    self._edit_change,
+                    self._edit_options,
+                    self._rename,
+                    self._move,
+                    self._add,
+                    self._remove,
+                    self._add_image,
+                    self._remove_image,
+                    self._replace,
                 ),
                 (8, 2, 2, 2, 2, 2, 2, 2, 2),
             )[0](program)
@@ -287,7 +291,7 @@ class _Generator:
 
     def _cleanup(self, arn: str) -> Declaration:
         chance = self._chance
-        inputs: dict[str, Any] = {"resource_arn": arn, "execution_role": self._role(), "in_use": "ignore"}
+        inputs: dict[str, Any] = {"resource_arn": arn, "execution_role": self._role(), "in_use": self._in_use()}
         if self._images[arn].get("type") != "DOCKER" and chance.random() < 0.3:
             inputs["include_resources"] = {"amis": True, "snapshots": chance.random() < 0.7}
             if chance.random() < 0.5:
@@ -299,6 +303,9 @@ class _Generator:
 
     def _role(self) -> str:
         return LATE_ROLE if self._chance.random() < 0.08 else ROLE
+
+    def _in_use(self) -> str:
+        return self._chance.choices(("ignore", "refuse", "wait", "warn"), (55, 25, 15, 5))[0]
 
     def _exclusion_rules(self) -> dict[str, Any]:
         chance = self._chance
@@ -314,7 +321,7 @@ class _Generator:
     def _change(self, arns: list[str]) -> dict[str, Any]:
         """Return the arguments of a state update that suit some images."""
         chance = self._chance
-        inputs: dict[str, Any] = {"in_use": "ignore"}
+        inputs: dict[str, Any] = {"in_use": self._in_use()}
         docker = any(self._images[arn].get("type") == "DOCKER" for arn in arns)
         failed = any(self._images[arn].get("state") == "FAILED" for arn in arns)
         if docker or failed or chance.random() < 0.08:
@@ -433,7 +440,9 @@ class _Generator:
         """Point a resource at another image."""
         chance = self._chance
         one = self._one(program, "single", "cleanup")
-        declared = {arn for each in program for arn in each.arns if (each.kind == "cleanup") == (one and one.kind == "cleanup")}
+        declared = {
+            arn for each in program for arn in each.arns if (each.kind == "cleanup") == (one and one.kind == "cleanup")
+        }
         free = [
             arn
             for arn in self._images
@@ -481,22 +490,28 @@ class _Generator:
         arn = chance.choice(list(self._images))
         declaration = replace(self._single(arn), name=f"rival-{arn.rpartition('/')[2]}")
         return Step(
-            chance.getrandbits(32), chance.choice(("up", "up", "destroy")), (declaration,), chance.choice((0.0, 5.0)),
-            stack="rival", alongside=chance.random() < 0.7,
+            chance.getrandbits(32),
+            chance.choice(("up", "up", "destroy")),
+            (declaration,),
+            chance.choice((0.0, 5.0)),
+            stack="rival",
+            alongside=chance.random() < 0.7,
         )
 
     def _draw_kill(self) -> Kill:
         chance = self._chance
         how = chance.choices(("kill", "engine", "interrupt", "cancel"), (60, 15, 10, 15))[0]
         if chance.random() < 0.7:
-            return Kill(how, chance.choice((1, 1, 2, 2, 3, 4, 5, 6, 8, 10, 15)), chance.choice(("before", "work", "after")))
+            return Kill(
+                how, chance.choice((1, 1, 2, 2, 3, 4, 5, 6, 8, 10, 15)), chance.choice(("before", "work", "after"))
+            )
         return Kill(how, at=round(chance.uniform(0, 2.0) * self._execution_time, 3))
 
     def _draw_faults(self) -> tuple[Fault, ...]:
         chance = self._chance
         if chance.random() < 0.4:
             return ()
-        kinds = ("throttle", "500", "drop-request", "drop-answer", "stall", "slow", "shuffle", "expired")
+        kinds = ("throttle", "500", "drop-request", "drop-answer", "stall", "slow", "shuffle", "expired", "blind")
         faults = []
         for kind in chance.sample(kinds, chance.choice((1, 1, 2, 3))):
             operation, share = "", round(chance.uniform(0.05, 0.5), 2)
@@ -514,14 +529,19 @@ class _Generator:
             events.append(Event(round(chance.uniform(0, 60), 2), "role"))
         if chance.random() < 0.1:
             arn = chance.choice(list(self._images))
-            events.append(Event(0.0, chance.choice(("fail", "hang")), arn))
+            # Of an image without AMIs an execution that hangs cannot be told from a schedule.
+            events.append(Event(0.0, chance.choice(("fail", "hang")) if self._images[arn].get("amis") else "fail", arn))
             if chance.random() < 0.5:
                 events.append(Event(chance.choice((3.0, 20.0, 1000.0)), "heal", arn))
         if chance.random() < 0.05:
             events.append(Event(round(chance.uniform(0, 20), 2), "clock", detail=chance.choice((2.0, 400.0, 90000.0))))
+        if chance.random() < 0.15:
+            arn = chance.choice(list(self._images))
+            events.append(Event(0.0, "use", arn, chance.choice(("parameter", "template", "instance"))))
+            if chance.random() < 0.6:
+                events.append(Event(chance.choice((0.1, 30.0, 200.0)), "release", arn))
         if self._rivals and chance.random() < 0.4:
-            for _ in range(chance.choice((1, 1, 2))):
-                events.append(self._draw_rival_event())
+            events += [self._draw_rival_event() for _ in range(chance.choice((1, 1, 2)))]
         return tuple(sorted(events, key=lambda event: event.at))
 
     def _draw_rival_event(self) -> Event:

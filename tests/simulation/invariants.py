@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from imagebuilder_emulator.aws_effects import exclusion_reason
 from pulumi_imagebuilder.lifecycle.state import DECLARED_AT
 from pulumi_imagebuilder.validation import Kind, request
 
@@ -18,8 +20,12 @@ DUPLICATE, LOST, UNDONE = "duplicate", "lost", "undone"
 
 _SLACK = 0.5
 """Seconds that a call may take beyond its time limit."""
+_USE_SEEN = 70.0
+"""Seconds after which a new use must have been seen: what was looked up a minute ago is looked up again."""
 _LAG = 5.0
 """Seconds for which what others have done may not be seen."""
+_RACE = 120.0
+"""Seconds between a look at the executions and the start after it, with a call that is retried between."""
 _CLAIMS_WAIT = 5.5
 """Seconds that a delete may wait for what the program declares, before its time limit begins."""
 
@@ -127,7 +133,7 @@ class Invariants:
         declared = self.declared(write.by)
         declaring = declared.declares(write.arn) if by_program else []
         if declaring:
-            late = call.operation == "delete" and all(each.after for each in declaring)
+            late = _is_late(call, declaring)
             if write.body not in declared.bodies(write.arn) and not late:
                 self.add(UNDONE, f"{call.operation} of {call.name} sends {_text(write)}, which is not declared")
             elif call.operation == "delete" and not late:
@@ -157,7 +163,7 @@ class Invariants:
         same = last.body == write.body or (execution.scheduled and without_schedule(last.body) == write.body)
         if not same or len(self.declared(write.by).keys.get(write.arn, ())) > 1:
             return
-        if is_removal(last) != is_removal(write):
+        if is_removal(last) != is_removal(write) or (is_removal(write) and last.call.name != write.call.name):
             return
         if write.call.kind == "cleanup" and last.call.olds.get(DECLARED_AT) != write.call.olds.get(DECLARED_AT):
             # Another clean-up of the same name.
@@ -165,7 +171,12 @@ class Invariants:
         if execution.status == "SUCCESS":
             image = self._world.image(write.arn)
             restored = is_removal(write) and write.call.olds.get("state") == "AVAILABLE"
-            if not restored and image and image.amis and not _evidence_was_lost(last, write):
+            if (
+                not restored
+                and image
+                and image.amis
+                and not _evidence_was_lost(last, write, self._world.ended_at(execution))
+            ):
                 self.add(
                     DUPLICATE,
                     f"{write.call.operation} of {write.call.name} starts {_text(write)} again, which "
@@ -174,23 +185,53 @@ class Invariants:
         elif last.call.number == write.call.number:
             self.add(DUPLICATE, f"one {write.call.operation} of {write.call.name} starts {_text(write)} twice")
 
+    def check_in_use(self, write: Write) -> None:
+        """Check that a new execution takes nothing away that is in use, unless the declaration asks for it."""
+        call: EngineCall = write.call
+        inputs = call.news or call.olds
+        mode = inputs.get("in_use", "wait" if call.kind == "cleanup" else "refuse")
+        asked = {name: json.loads(value) for name, value in write.body}
+        target, image = asked["state"]["status"], self._world.image(write.arn)
+        if mode in ("warn", "ignore") or target not in ("DISABLED", "DELETED") or image is None:
+            return
+        if not asked.get("includeResources", {}).get("amis"):
+            return
+        rules = asked.get("exclusionRules", {}).get("amis", {})
+        for ami in image.amis:
+            kind, since = self._world.uses.get((ami.region, ami.id), ("", 0.0))
+            shown = self._world.ami_state(ami)
+            if (
+                kind
+                and self._world.loop.time() - since > _USE_SEEN
+                and (kind != "instance" or target == "DELETED")
+                and shown not in ("gone", "disabled" if target == "DISABLED" else "")
+                and exclusion_reason(ami, rules, self._world.now) is None
+            ):
+                self.add("in use", f"{call.operation} of {call.name} takes away {ami.id}, which a {kind} uses")
+
     def check_cancel(self, execution_id: str, stack: str, call: EngineCall, *, by_program: bool) -> None:
         """Check a cancellation that the service is asked for."""
         execution, write = self._world.execution(execution_id), self._world.write_of(execution_id)
         if execution is None or not execution.unfinished:
             return
         own = write is not None and write.by == stack
-        if not own and not (call.kind == "cleanup" and execution.scheduled):
-            self.add("cancelled another's", f"{call.operation} of {call.name} cancels {execution_id} of {execution.image_arn}")
+        # What has just begun may look like a schedule to a clean-up.
+        if not own and not (call.kind == "cleanup" and (execution.scheduled or not execution.impacts)):
+            self.add(
+                "cancelled another's",
+                f"{call.operation} of {call.name} cancels {execution_id} of {execution.image_arn}",
+            )
         declared = self.declared(stack)
         if not by_program or not own or not declared.declares(execution.image_arn):
             return
+        if self._world.touched_by_others(execution.image_arn, stack):
+            # What others have moved is declared anew.
+            return
         assert write is not None
         current = write.generation == declared.generations.get(execution.image_arn, 0)
-        if current and write.body in declared.bodies(execution.image_arn):
-            late = call.operation == "delete" and all(each.after for each in declared.declares(execution.image_arn))
-            if not late:
-                self.add(UNDONE, f"{call.operation} of {call.name} cancels {_text(write)}, which is declared")
+        wanted = current and write.body in declared.bodies(execution.image_arn)
+        if wanted and not _is_late(call, declared.declares(execution.image_arn)):
+            self.add(UNDONE, f"{call.operation} of {call.name} cancels {_text(write)}, which is declared")
 
     # --- ends of calls ---------------------------------------------------------------------------------------------
 
@@ -210,7 +251,7 @@ class Invariants:
     def _check_done(self, end: CallEnd, stack: str) -> None:
         inputs, world = end.call.news, self._world
         for arn in end.call.arns:
-            outputs = (end.state or {}).get("executions", {}).get(arn, {}) if end.call.kind == "fleet" else end.state or {}
+            olds, outputs = _outputs(end.call.olds, arn, end.call.kind), _outputs(end.state or {}, arn, end.call.kind)
             if world.touched_by_others(arn, stack, end.began - _LAG) or self._others_declare(arn, stack, end.call.name):
                 continue
             if world.is_half_undone(arn, stack):
@@ -221,7 +262,7 @@ class Invariants:
                 continue
             elif (
                 # An update of other inputs alone makes no call: what was done stays as it was.
-                outputs.get("lifecycle_execution_id") != end.call.olds.get("lifecycle_execution_id")
+                outputs.get("lifecycle_execution_id") != olds.get("lifecycle_execution_id")
                 or end.call.operation == "create"
             ):
                 self._check_target(arn, inputs["state"], f"{end.call.operation} of {end.call.name}")
@@ -244,11 +285,15 @@ class Invariants:
             if call.kind == "cleanup":
                 self._check_target(arn, "DELETED", f"delete of {call.name}")
                 continue
-            outputs = call.olds.get("executions", {}).get(arn, {}) if call.kind == "fleet" else call.olds
+            outputs = _outputs(call.olds, arn, call.kind)
             on_destroy, state = call.olds["on_destroy"], world.state(arn)
             execution = world.execution(outputs.get("lifecycle_execution_id") or "")
             scheduled = "update_at" in call.olds
-            if execution and execution.unfinished and (on_destroy == "cancel" or (on_destroy == "restore" and scheduled)):
+            if (
+                execution
+                and execution.unfinished
+                and (on_destroy == "cancel" or (on_destroy == "restore" and scheduled))
+            ):
                 self.add(LOST, f"delete of {call.name} leaves {execution.id} of {arn} {execution.status}")
             if on_destroy == "restore" and state not in ("AVAILABLE", "DELETED"):
                 self.add(LOST, f"delete of {call.name} leaves {arn} {state}")
@@ -323,27 +368,60 @@ class Invariants:
             return
         recorded = outputs.get("lifecycle_execution_id", "")
         write = world.write_of(recorded)
+        did, declared = dict(write.body if write else ()), dict(body_of(request(inputs)))
+        execution = world.execution(recorded)
+        if (
+            execution
+            and "exclusionRules" not in declared
+            and all(each.status == "SUCCESS" for each in execution.impacts)
+        ):
+            # Its rules left nothing out.
+            did.pop("exclusionRules", None)
+        for body in (did, declared):
+            body.pop("updateAt", None)
         # A deletion may have been another one, and there is nothing left to be deleted.
-        if write is None or (without_schedule(write.body) != without_schedule(body_of(request(inputs))) and target != "DELETED"):
-            self.add(LOST, f"{where}, and the state's {recorded or 'missing execution'} did {_text(write) if write else 'nothing'}")
+        if write is None or (did != declared and target != "DELETED"):
+            what = _text(write) if write else "nothing"
+            self.add(LOST, f"{where}, and the state's {recorded or 'missing execution'} did {what}")
         if last.target != target:
             self.add(LOST, f"{where}, and {last.id} moved it to {last.target} at last")
         shown = {"AVAILABLE": "available", "DEPRECATED": "deprecated", "DISABLED": "disabled", "DELETED": "gone"}
         for impact in last.impacts:
             if impact.status == "SUCCESS" and hasattr(impact.resource, "id") and "amis" in last.includes:
                 found = world.ami_state(impact.resource)
-                # A disabled AMI that is deprecated stays disabled.
-                if found != shown[target] and not (target == "DEPRECATED" and found == "disabled"):
+                # A disabled AMI that is deprecated stays disabled, and one that is gone counts as done.
+                accepted = {shown[target], "gone"} | ({"disabled"} if target == "DEPRECATED" else set())
+                if found not in accepted:
                     self.add(LOST, f"{where}, and its {impact.resource.id} is {found}")
 
 
-def _evidence_was_lost(before: Write, write: Write) -> bool:
-    """Return whether the stack cannot know any more that it has done the same: another resource did, and nothing shows it.
+def _is_late(call: EngineCall, declaring: list[Declaration]) -> bool:
+    """Return whether a program declares an image only after something else is done, as it may for what it depends on.
+
+    Until then nobody knows of it, and what another resource loses is undone.
+    """
+    return call.operation in ("delete", "update") and all(each.after for each in declaring if each.name != call.name)
+
+
+def _outputs(state: Mapping[str, Any], arn: str, kind: str) -> Mapping[str, Any]:
+    """Return what a state has of one image."""
+    if kind != "fleet":
+        return state
+    outputs: Mapping[str, Any] = state.get("executions", {}).get(arn, {})
+    return outputs
+
+
+def _evidence_was_lost(before: Write, write: Write, ended_at: float) -> bool:
+    """Return whether the stack cannot know any more that it has done the same.
 
     A resource that is new has no state, and of what its forerunner did an execution shows neither exclusion rules nor
     triggers nor a token of the user's.
     """
-    if write.call.operation != "create" or (before.call.operation == "create" and before.call.name == write.call.name):
+    had_state = "client_token" in _outputs(write.call.olds, write.arn, write.call.kind)
+    if not had_state and ended_at > write.at - _RACE:
+        # It was still under way when it was looked for, and the start was not refused any more.
+        return True
+    if had_state or (before.call.operation == "create" and before.call.name == write.call.name):
         return False
     inputs = write.call.news
     return any(inputs.get(name) for name in ("exclusion_rules", "client_token")) or "update_at" in inputs

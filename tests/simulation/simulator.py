@@ -19,6 +19,8 @@ from pulumi_imagebuilder.aws import Configuration, Service
 from pulumi_imagebuilder.aws.service import is_transient
 from pulumi_imagebuilder.claims import Claims
 from pulumi_imagebuilder.host import Host
+from pulumi_imagebuilder.lifecycle.entities import EXECUTION_UNFINISHED
+from pulumi_imagebuilder.lifecycle.guard import Guard
 
 from .arena import ROLE, START, Arena, World, Write, body_of
 from .engine_model import CallEnd, Program, Run, Stack, current_call
@@ -34,6 +36,7 @@ _LINGER = 1.0
 _START = "start_resource_state_update"
 _CANCEL = "cancel_lifecycle_execution"
 _ERRORS = {"throttle": ("CallRateLimitExceededException", 429), "500": ("ServiceException", 500)}
+_RECIPES = ("list_image_recipes", "list_container_recipes")
 _LISTS = ("lifecycleExecutions", "resources", "imageSummaryList")
 
 
@@ -46,12 +49,16 @@ class Report:
         broken: the first invariant that did not hold; None if all held.
         figures: what was counted.
         log: what happened, in order.
+        states: the state of each image in the end.
+        executions: the executions of each image, oldest first: the state asked for and how it ended.
     """
 
     history: History
     broken: Broken | None = None
     figures: dict[str, int] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
+    states: dict[str, str] = field(default_factory=dict)
+    executions: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
 
 class Simulator:
@@ -67,8 +74,13 @@ class Simulator:
         gc.collect()
         gc.freeze()
 
-    def run(self, history: History) -> Report:
-        """Carry out a history; return how it went."""
+    def run(self, history: History, *, finish: bool = True) -> Report:
+        """Carry out a history; return how it went.
+
+        Args:
+            history: the history.
+            finish: whether all goes well in the end, and the program is applied once more.
+        """
         report = Report(history, figures={"kills": 0, "faults": 0, "executions": 0, "calls": 0})
         world = self._arena.begin(history.seed, history.images, history.variants, history.execution_time)
         invariants = Invariants(world)
@@ -77,12 +89,14 @@ class Simulator:
         pulumi_imagebuilder.host._TICK = 1.0 if history.seed % 10 == 0 else 60.0
         # When a clean-up is declared is part of its token.
         pulumi_imagebuilder.handlers.cleanup.time = _Time(world)  # type: ignore[assignment]
+        # What was launched lately is so by the service's time.
+        Guard.__init__.__kwdefaults__["now"] = lambda: world.now
         unhandled: list[str] = []
         loop.set_exception_handler(lambda _, context: unhandled.append(str(context.get("exception") or context)))
-        play = _Play(history, world, invariants, report)
+        play = _Play(history, world, invariants, report, finish)
         try:
             run_in_virtual_time(play.play(), loop)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             if not invariants.broken:
                 invariants.add("bug", f"{type(error).__name__}: {error}")
             play.log(f"bug: {error!r}")
@@ -90,6 +104,9 @@ class Simulator:
             loop.close()
         for text in unhandled:
             invariants.add("bug", text)
+        for arn in history.images:
+            report.states[arn] = world.state(arn)
+            report.executions[arn] = [(each.target, each.status) for each in reversed(world.executions(arn))]
         report.figures["executions"] = len(world.environment.backend.executions)
         report.broken = invariants.broken[0] if invariants.broken else None
         return report
@@ -108,8 +125,9 @@ class _Time:
 class _Play:
     """One history under way."""
 
-    def __init__(self, history: History, world: World, invariants: Invariants, report: Report) -> None:
+    def __init__(self, history: History, world: World, invariants: Invariants, report: Report, finish: bool) -> None:
         self.history, self.world, self.invariants, self.report = history, world, invariants, report
+        self._finishes = finish
         self.numbers = itertools.count(1)
         self.runs = itertools.count(1)
         self._stacks: dict[str, Stack] = {}
@@ -136,7 +154,7 @@ class _Play:
                 break
         for task in running.values():
             await task
-        if not self.invariants.broken:
+        if not self.invariants.broken and self._finishes:
             await self._finish()
 
     async def run_step(self, step: Step) -> _Running:
@@ -157,9 +175,14 @@ class _Play:
         if not steps:
             return
         program = tuple(replace(each, time_limit=None) for each in steps[-1].program)
+        stack = self.stack("dev")
+        stack.resources = [replace(each, time_limit=None) for each in stack.resources]
         others = any(self.world.touched_by_others(arn, "dev") for arn in self.history.images)
         half = any(self.world.is_half_undone(arn, "dev") for arn in self.history.images)
-        seen = others or half or any("update_at" in each.inputs or not each.inputs.get("wait", True) for each in program)
+        going = any(repr(status) in self._recorded() for status in EXECUTION_UNFINISHED)
+        late = any("update_at" in each.inputs or not each.inputs.get("wait", True) for each in program)
+        schedules = any(each.scheduled for arn in self.history.images for each in self.world.executions(arn))
+        seen = others or half or going or late or schedules
         final = Step(steps[-1].seed, "refresh-up" if seen else "up", program)
         applied = await self.run_step(final)
         if self.invariants.broken:
@@ -182,19 +205,27 @@ class _Play:
             self.invariants.add("unchanged", f"an unchanged program makes calls: {operations} {again.run.errors}")
         if self.history.destroyed and not self.invariants.broken:
             gone = await self.run_step(replace(final, command="destroy"))
-            if gone.run.errors or self.stack("dev").resources:
-                self.invariants.add(LOST, f"an undisturbed destroy fails: {gone.run.errors}")
+            if gone.run.errors:
+                # A clean-up takes what has just begun on the same image for a schedule, and cancels it.
+                gone = await self.run_step(replace(final, command="destroy"))
+            if gone.run.errors or stack.resources:
+                self.invariants.add(LOST, f"an undisturbed destroy fails twice: {gone.run.errors}")
+
+    def _recorded(self) -> str:
+        names = {each.name for step in self.history.steps[-1:] for each in step.program}
+        return str([each.outputs for each in self.stack("dev").resources if each.name in names])
 
     async def _quieten(self) -> None:
         """Wait until nothing is under way but our own schedules."""
         world = self.world
         world.trouble.failing.clear()
         world.trouble.hanging.clear()
+        world.uses.clear()
         world.add_role(LATE_ROLE)
         # What lags behind is read again for a while.
         await asyncio.sleep(400)
-        # A schedule that the state does not know, of a rival or from before a destroy, is for a person to cancel.
-        known = str([each.outputs for each in self.stack("dev").resources])
+        # A schedule of a rival, from before a destroy or of a resource that has left is for a person to cancel.
+        known = self._recorded()
         for arn in self.history.images:
             for execution in world.executions(arn):
                 if execution.unfinished and execution.scheduled and execution.id not in known:
@@ -202,6 +233,7 @@ class _Play:
                     # It may be refused for a moment.
                     await asyncio.sleep(3)
                     self._cancel(arn)
+        await asyncio.sleep(10)
         for _ in range(100):
             going = [
                 execution
@@ -221,7 +253,12 @@ class _Play:
                 continue
             if "client_token" in declaration.inputs and "IdempotentParameterMismatch" in error:
                 return True
+            recorded = str([each.outputs for each in self.stack("dev").resources if each.name == name])
             for arn in declaration.arns:
+                pending = [each for each in self.world.executions(arn) if each.unfinished and each.scheduled]
+                if "time limit" in error and pending and pending[0].id not in recorded:
+                    # Another resource's schedule, which is for that one to cancel: after this one, which waits.
+                    return True
                 if declaration.inputs["state"] != "DELETED" and self.world.state(arn) in ("DELETED", "FAILED"):
                     return True
         return False
@@ -242,6 +279,10 @@ class _Play:
             trouble.hanging.discard(event.arn)
         elif event.what == "clock":
             world.arena.clock.advance(_seconds(event.detail))
+        elif event.what == "use":
+            world.use(event.arn, event.detail)
+        elif event.what == "release":
+            world.release(event.arn)
         elif event.what == "start":
             self._start(event)
         elif event.what == "cancel":
@@ -339,11 +380,9 @@ class _Running:
         others = [asyncio.create_task(self._happen(event)) for event in self.step.events]
         if self.step.kill and self.step.kill.call is None:
             others.append(asyncio.create_task(self._kill_at(self.step.kill)))
-        try:
-            await self._task
-        except asyncio.CancelledError:
-            if not self.killed:
-                raise
+        await asyncio.wait([self._task])
+        if not self.killed:
+            self._task.result()
         self.over = True
         for other in others:
             other.cancel()
@@ -476,7 +515,11 @@ class DisturbedService(Service):
             raise _error("ExpiredTokenException", 403, operation)
         if "drop-request" in faults:
             raise ConnectionClosedError(endpoint_url="in process")
-        if operation in (_START, _CANCEL):
+        if service != "imagebuilder" or operation in _RECIPES:
+            if "blind" in faults:
+                raise _error("UnauthorizedOperation", 403, operation)
+            answer = self._world.call_ec2(region, operation, parameters)
+        elif operation in (_START, _CANCEL):
             answer = self._change(region, operation, parameters)
         else:
             answer = self._world.inprocess.call(service, region, operation, parameters)
@@ -519,6 +562,7 @@ class DisturbedService(Service):
             invariants.declared(running.step.stack).generations.get(arn, 0),
         )
         if not known:
+            invariants.check_in_use(write)
             world.write(write)
         running.play.log(
             f"    {call.name} starts {parameters['state']['status']} of {arn.rpartition('/')[2]}: "
@@ -529,7 +573,9 @@ class DisturbedService(Service):
 
 
 def _error(code: str, status: int, operation: str) -> InProcessError:
-    return InProcessError(code, "set by the simulation", status, operation, {"RequestId": "00000000", "HTTPHeaders": {}})
+    return InProcessError(
+        code, "set by the simulation", status, operation, {"RequestId": "00000000", "HTTPHeaders": {}}
+    )
 
 
 def count_broken(reports: Iterator[Report]) -> dict[str, int]:

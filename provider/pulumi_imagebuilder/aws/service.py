@@ -29,6 +29,8 @@ from ..errors import (
 from .configuration import MAX_CONCURRENT_CALLS, Configuration, partition_of
 from .threads import DaemonThreads
 
+_NOT_IMPLEMENTED = 501
+
 _MAX_MESSAGE = 500
 """Characters of a service's message that are shown."""
 
@@ -292,7 +294,7 @@ def is_transient(error: BaseException) -> bool:
     context = RetryContext(attempt_number=1, parsed_response=error.response)
     return (
         status == 429
-        or (status >= 500 and status != 501)
+        or (status >= 500 and status != _NOT_IMPLEMENTED)
         or _code(error) in _TRANSIENT_CODES
         or ThrottledRetryableChecker().is_retryable(context)
         or TransientRetryableChecker().is_retryable(context)
@@ -322,8 +324,15 @@ def _check_body(operation_model: Any, response_dict: Mapping[str, Any], **_: Any
 
     Raises:
         ResponseParserError: a proxy's page, or JSON that was cut off.
+        ClientError: an operation that the service does not implement, answered in plain text as EC2's front does:
+            botocore would raise what a lost answer raises, and asking again does not help.
     """
     body = response_dict["body"]
+    if response_dict["status_code"] == _NOT_IMPLEMENTED and isinstance(body, bytes) and body.lstrip()[:1] not in b"<{":
+        message = body.decode(errors="replace").strip() or "not implemented"
+        details = {"Code": str(_NOT_IMPLEMENTED), "Message": message}
+        metadata = {"HTTPStatusCode": _NOT_IMPLEMENTED}
+        raise botocore.exceptions.ClientError({"Error": details, "ResponseMetadata": metadata}, operation_model.name)
     if response_dict["status_code"] >= 300 or not isinstance(body, bytes) or not body.strip():
         return
     if "json" in operation_model.service_model.resolved_protocol:

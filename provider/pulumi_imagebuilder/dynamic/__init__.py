@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 Properties = dict[str, Any]
 
-DRY_RUN = "__dry_run"
-"""Whether the program runs in a preview: an input that the check takes out again."""
+SECRETS, DRY_RUN = "__secrets", "dry_run"
+"""The input that names the inputs with secret values, and the key that these names are under in a preview."""
 
 
 class ImageBuilderProvider(ResourceProvider):
@@ -59,7 +59,11 @@ class ImageBuilderProvider(ResourceProvider):
     def check(self, _olds: Properties, news: Properties) -> CheckResult:
         """Report every mistake that can be known before a call; return the inputs normalised."""
         inputs = _unknowns_as_text(news)
-        call = replace(self._call("check"), dry_run=bool(inputs.pop(DRY_RUN, False)))
+        secrets = inputs.get(SECRETS)
+        dry_run = isinstance(secrets, Mapping)
+        if dry_run:
+            inputs[SECRETS] = secrets.get(DRY_RUN)
+        call = replace(self._call("check"), dry_run=dry_run)
         checked = self._run(self._handler.check(call, _olds, inputs))
         return CheckResult(checked.inputs, [CheckFailure(f.property, f.reason) for f in checked.failures])
 

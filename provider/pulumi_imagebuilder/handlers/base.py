@@ -72,6 +72,8 @@ class Handler(abc.ABC):
         self.host = host
         self._in_preview: dict[str, bool] = {}
         """By URN, whether the program that declares it runs in a preview."""
+        self._replaced: dict[str, Properties] = {}
+        """By URN, the state of a resource that is to be replaced."""
         self._shown: dict[str, tuple[str | None, ...]] = {}
         """By URN, what the preview has shown: Pulumi checks what it replaces twice."""
 
@@ -106,6 +108,8 @@ class Handler(abc.ABC):
         if changed.drift:
             # Pulumi displays a difference between inputs, and here there may be none.
             await self.host.engine.info(call.urn, f"{changed.drift}: `pulumi up` applies the declaration again")
+        if changed.inputs.replace:
+            self._replaced[call.urn] = olds
         if changed and self._in_preview.get(call.urn):
             await self._show_size(call, *self.takes_away(olds, news, changed))
         return changed
@@ -188,9 +192,21 @@ class Handler(abc.ABC):
     async def update(self, call: Call, olds: Properties, news: Properties) -> Result:
         """Carry out what has changed."""
 
-    def preview(self, call: Call, olds: Properties, inputs: Properties) -> Result:
-        """Return what a create, or with a state an update, would come to, as far as it is known beforehand."""
-        return Result(self.id_of(call, inputs), dict(inputs))
+    async def preview(self, call: Call, olds: Properties, inputs: Properties) -> Result:
+        """Return what a create, or with a state an update, would come to, and show what it would take away.
+
+        Of the native provider alone, which a preview asks for it: the dynamic one shows that in its check and diff.
+        """
+        before = olds or self._replaced.get(call.urn)
+        if before:
+            await self._show_size(call, *self.takes_away(before, inputs, self.changed(before, inputs)))
+        if not olds:
+            await self._show_size(call, *self.takes_away({}, inputs, None))
+        return Result(self.id_of(call, inputs), self.forecast(olds, inputs))
+
+    def forecast(self, olds: Properties, inputs: Properties) -> dict[str, Any]:
+        """Return the state after a create or an update, as far as it is known beforehand."""
+        return dict(inputs)
 
     @abc.abstractmethod
     def id_of(self, call: Call, inputs: Properties) -> str:

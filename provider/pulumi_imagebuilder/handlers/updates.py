@@ -47,15 +47,14 @@ class UpdateHandler(Handler):
         """Carry out the declared state update for all images, or adopt what was started for them before."""
         return await self._apply(call, inputs, {}, again=self.images(inputs), removed=())
 
-    def preview(self, call: Call, olds: Properties, inputs: Properties) -> Result:
+    def forecast(self, olds: Properties, inputs: Properties) -> dict[str, Any]:
         """Return the outputs that stay as they are; those of images that an update is carried out for are unknown."""
         changed, states = self.changed(olds, inputs), self.states(olds)
         arns = self.images(inputs)
         again = set(arns) if changed.inputs.rerun or not olds else states.incomplete(arns)
         kept = FleetState({arn: states.images[arn] for arn in arns if arn not in again})
         outputs = self.outputs_ahead(kept, again, inputs)
-        own = {CLIENT_TOKEN: digest(inputs.get("client_token"))}
-        return Result(self.id_of(call, inputs), {**inputs, **outputs, **own})
+        return {**inputs, **outputs, CLIENT_TOKEN: digest(inputs.get("client_token"))}
 
     @abc.abstractmethod
     def outputs_ahead(self, kept: FleetState, again: Collection[str], inputs: Properties) -> dict[str, Any]:
@@ -152,7 +151,19 @@ class UpdateHandler(Handler):
             if done is not None:
                 after[arn] = done
             elif arn in again and arn in run.results.progress:
-                after[arn] = _incomplete(before.get(arn, UpdateState()), run.results.progress[arn])
+                basis = before.get(arn, UpdateState())
+                if rerun and basis.previous is not None:
+                    # What an update with other inputs has begun may still be in the way of this one.
+                    basis = replace(
+                        basis,
+                        previous=replace(
+                            basis.previous,
+                            lifecycle_execution_id=basis.lifecycle_execution_id,
+                            status=basis.status,
+                            deprecation_time=basis.deprecation_time or olds.get("update_at"),
+                        ),
+                    )
+                after[arn] = _incomplete(basis, run.results.progress[arn])
         # What could not be undone for an image that left is still to be: as if it had not left yet.
         kept = {
             **inputs,
@@ -232,7 +243,7 @@ class StateUpdateHandler(UpdateHandler):
                 action=action,
                 next_step="import it once it is AVAILABLE, DEPRECATED or DISABLED",
             )
-        state = UpdateState.from_outcome(Outcome("", image), image.state)
+        state = UpdateState.from_outcome(Outcome("", image))
         return {**checked.inputs, **state.to_state(), "client_token": None}, None
 
     def _vanished(self, before: UpdateState) -> UpdateState | None:

@@ -99,6 +99,9 @@ async def find_execution_with_another_role(change: Change, client: ImageClient) 
     for execution in sorted(await client.executions(), key=lambda execution: execution.age, reverse=True):
         if execution.id == change.superseded:
             break
+        if execution.policy_arn or (change.update_at is None and await is_schedule(client, execution)):
+            # Somebody else's: what this change has started is no schedule.
+            continue
         if await client.find_action(execution.id) in {ACTION[change.target], None}:
             return Answer(execution.id, certain=False)
     return None

@@ -54,6 +54,9 @@ BeforeStart = Callable[[Change, ImageClient], Awaitable[None]]
 _ROLE_PROPAGATION = 120.0
 """Seconds that a role made moments ago may be refused for."""
 
+_FIRST_RESOURCES = 120.0
+"""Seconds after which an execution without resources waits for its time, whatever the image shows of it."""
+
 _LAG = 3.5
 """Seconds that an image is read again for while it does not show a change that has been carried out."""
 
@@ -235,9 +238,17 @@ class _Application:
         """Wait for executions that an immediate change would pass, and that would move the image when they end."""
         for execution in listed:
             with contextlib.suppress(ExecutionUnknown):
-                if execution.unfinished and not await is_schedule(self._client, execution):
+                if execution.unfinished and await self._is_at_work(execution):
                     await self._resolve_conflict(execution.id)
                     self._listed = None
+
+    async def _is_at_work(self, execution: Execution) -> bool:
+        """Return whether an execution changes resources, or has begun so lately that it may not list any yet."""
+        snapshot = await self._client.snapshot(execution.id)
+        if snapshot.resources or snapshot.next_token:
+            return True
+        lately = snapshot.seconds_since(execution.age) < _FIRST_RESOURCES
+        return lately and not await is_schedule(self._client, execution)
 
     async def _resolve_conflict(self, execution_id: str) -> None:
         """Wait until an execution that has the image in use has ended; a schedule that is to give way is cancelled."""
@@ -333,9 +344,13 @@ class _Application:
     ) -> Outcome | _NextCandidate:
         """Wait for an execution that is under way, and hold its end against the image."""
         change, client = self._change, self._client
-        if not change.is_awaited:
-            return await self._accepted(token, execution_id, snapshot)
-        snapshot = await wait_until_ended(client, execution_id, look_first=False, age=age, shared=True)
+        if change.is_awaited:
+            snapshot = await wait_until_ended(client, execution_id, look_first=False, age=age, shared=True)
+        else:
+            outcome = await self._accepted(token, execution_id, snapshot)
+            if outcome.execution is None or outcome.execution.status not in EXECUTION_UNSUCCESSFUL:
+                return outcome
+            snapshot = await client.snapshot(execution_id)
         known = execution_id in self._before
         if snapshot.status in EXECUTION_UNSUCCESSFUL:
             if not known and await client.began_before_this_run(execution_id):

@@ -96,7 +96,9 @@ class Change:
             return True
         if self.target == IMAGE_GONE:
             return keeps_record and execution_id is not None and image.lifecycle_execution_id == execution_id
-        return execution_id is None and self.update_at is not None and image.deprecation_time is not None
+        # One that comes true within minutes needs no execution: the image is to be deprecated, and nobody has moved it.
+        dated = image.state == "AVAILABLE" and image.deprecation_time is not None
+        return execution_id is None and self.update_at is not None and dated
 
     def token_candidates(self) -> Iterator[str]:
         """Yield the tokens to try, in order and without end: always the same ones for the same declared change.

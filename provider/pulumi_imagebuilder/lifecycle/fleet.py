@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,12 +33,13 @@ class Session:
 
     Args:
         service: where calls go.
+        now: a monotonic clock, in seconds.
     """
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, now: Callable[[], float] = time.monotonic) -> None:
         self.service = service
         self.reader = ImageBatchReader(service)
-        self.references = ReferenceSurvey(service, read_images=self._read_images)
+        self.references = ReferenceSurvey(service, read_images=self._read_images, clock=now)
         self._single = ReadBarrier(self.reader, _JOIN_DELAY)
         self._schedules: defaultdict[tuple[str, str], PollSchedule] = defaultdict(PollSchedule)
 

@@ -33,10 +33,12 @@ class Noted(Protocol):
     """What is shown on the resource's row.
 
     Attributes:
-        note: why it waits.
+        note: why a call is made again.
+        in_use: what uses the AMIs, while it is waited for.
     """
 
     note: str | None
+    in_use: str | None
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ class Guard:
                 await self._check_uses(arn, change, progress, on_retry, warn)
         finally:
             self._undecided.discard(arn)
-        progress.note = None
+        progress.note = progress.in_use = None
 
     async def _check_uses(
         self, arn: str, change: AmiChange, progress: Noted, on_retry: Listener, warn: Callable[[str], None]
@@ -131,7 +133,7 @@ class Guard:
                 return
             if self._mode == "refuse" or not verdict.may_pass:
                 raise error
-            progress.note = error.reason
+            progress.in_use = error.reason
             await self._sleep(wait)
             # What others who wait have read meanwhile is new enough.
             verdict = await self._judge([arn], change, on_retry, max_age=wait / 2)

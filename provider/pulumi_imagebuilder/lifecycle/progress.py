@@ -19,6 +19,9 @@ STARTING = "STARTING"
 _NOTE_LASTS = 5.0
 """Seconds that a fleet's line shows why a call was made again."""
 
+_MAX_NAMED = 3
+"""How many of the things that use AMIs a fleet's line names."""
+
 
 @dataclass
 class Progress:
@@ -36,6 +39,7 @@ class Progress:
         blocking_execution: the execution that has the image in use.
         build_status: the image's state while it is being built and waited for.
         note: why a call is made again, or what is waited for.
+        in_use: what uses the AMIs, while it is waited for.
     """
 
     action: str
@@ -47,6 +51,7 @@ class Progress:
     blocking_execution: str | None = None
     build_status: str | None = None
     _note: str | None = None
+    _in_use: str | None = None
     _resources: tuple[int, int, bool] = (0, 0, False)
     _began: float = field(init=False)
     _shown: tuple[object, ...] = ()
@@ -65,6 +70,17 @@ class Progress:
         self._note = text
         if self.fleet and text:
             self.fleet.note = text
+
+    @property
+    def in_use(self) -> str | None:
+        """What uses the AMIs, while it is waited for; a fleet shows it too."""
+        return self._in_use
+
+    @in_use.setter
+    def in_use(self, text: str | None) -> None:
+        self._in_use = text
+        if self.fleet:
+            self.fleet.set_in_use(self, text)
 
     def retrying(self, why: str) -> None:
         """Take in that a call is made again, and why."""
@@ -108,11 +124,13 @@ class Progress:
         waiting = f"waiting for {self.blocking_execution} of the same image to end: " if self.blocking_execution else ""
         if self.build_status:
             return f"waiting for the image to be built: {self.build_status} {format_elapsed(self.elapsed)}{note}"
+        if self.in_use:
+            return f"waiting {format_elapsed(self.elapsed)}: {self.in_use}{note}"
         return f"{waiting}{self.status} {format_elapsed(self.elapsed)}{counted}{note}"
 
     def _content(self) -> tuple[object, ...]:
         """Return what makes a new line when it changes."""
-        return (self.status, self.note, self.blocking_execution, self.build_status, self._resources)
+        return (self.status, self.note, self.in_use, self.blocking_execution, self.build_status, self._resources)
 
     def news(self) -> str | None:
         """Return the line if it is worth a line in a log: something is new, or half as much time again has passed.
@@ -149,6 +167,11 @@ class Progress:
                 "which has the image in use",
                 f"run {self.command} again once it has ended, {longer}",
             )
+        if self.in_use:
+            return (
+                f"{ran_out} while waiting: {self.in_use}",
+                f"run {self.command} again once that has changed, {longer}",
+            )
         if self.execution_id and not self.execution_continues:
             return (
                 f"{ran_out} while reading how lifecycle execution {self.execution_id} ended, which was as "
@@ -179,6 +202,7 @@ class FleetProgress(Progress):
         self.total = self.done = self.ended = 0
         self.failures: dict[str, ImageBuilderError] = {}
         self._noted_at = 0.0
+        self._waiting: dict[int, str] = {}
 
     @property
     def note(self) -> str | None:
@@ -188,6 +212,13 @@ class FleetProgress(Progress):
     @note.setter
     def note(self, text: str | None) -> None:
         self._note, self._noted_at = text, self.elapsed
+
+    def set_in_use(self, member: Progress, text: str | None) -> None:
+        """Take in what uses the AMIs of one image, while it is waited for."""
+        self._waiting.pop(id(member), None)
+        if text:
+            self._waiting[id(member)] = text
+        self._in_use = "; ".join(list(dict.fromkeys(self._waiting.values()))[:_MAX_NAMED]) or None
 
     @property
     def counts(self) -> str:
@@ -200,10 +231,14 @@ class FleetProgress(Progress):
     def text(self) -> str:
         """Return the line."""
         note = f" ({self.note})" if self.note else ""
-        return f"{self.counts}, {format_elapsed(self.elapsed)}{note}"
+        return f"{self.counts}, {format_elapsed(self.elapsed)}{self._waits}{note}"
+
+    @property
+    def _waits(self) -> str:
+        return f"; {len(self._waiting)} waiting: {self.in_use}" if self.in_use else ""
 
     def _content(self) -> tuple[object, ...]:
-        return (self.done + self.ended, len(self.failures))
+        return (self.done + self.ended, len(self.failures), self.in_use)
 
     def describe_cancellation(self) -> tuple[str, str]:
         """Return what happened and what to do, when the run was cancelled."""
@@ -217,7 +252,7 @@ class FleetProgress(Progress):
         """Return what happened and what to do, when the time limit, in seconds, has run out."""
         failed = f"; {group_failures(self.failures)}" if self.failures else ""
         return (
-            f"the time limit of {format_elapsed(limit)} ran out with {self.counts}{failed}",
+            f"the time limit of {format_elapsed(limit)} ran out with {self.counts}{failed}{self._waits}",
             f"what is in progress continues, and {self.next_run} continues from here; "
             "or give it longer with custom_timeouts",
         )

@@ -127,7 +127,8 @@ class SharedReads(Generic[_Key, _Value]):
             if on_retry:
                 batch.listeners.remove(on_retry)
             if not batch.waiting:
-                # Who still waits when the last one is cancelled: no one.
+                # No one waits for it any more; whoever asks from now on must not join what is about to be cancelled.
+                self._forget(batch)
                 batch.task.cancel()
 
     async def _run(self, batch: _Batch[_Key]) -> None:
@@ -142,11 +143,14 @@ class SharedReads(Generic[_Key, _Value]):
             except ImageBuilderError as error:
                 self._values.update({key: (error, self._clock()) for key in keys})
         finally:
-            if self._open is batch:
-                self._open = None
-            for key in batch.keys:
-                if self._batches.get(key) is batch:
-                    del self._batches[key]
+            self._forget(batch)
+
+    def _forget(self, batch: _Batch[_Key]) -> None:
+        if self._open is batch:
+            self._open = None
+        for key in batch.keys:
+            if self._batches.get(key) is batch:
+                del self._batches[key]
 
 
 async def run_all(tasks: Iterable[Awaitable[_Value]]) -> list[_Value]:

@@ -6,8 +6,10 @@ so they stay readable.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from .client import ExecutionUnknown, ImageClient
@@ -39,6 +41,9 @@ CLIENT_TOKEN = "__client_token"  # noqa: S105 - the name of a key
 DECLARED_AT = "__declared"
 """When a clean-up was declared: what distinguishes it from earlier ones of the same image."""
 
+_LAG = 5.0
+"""Seconds after the end of an execution in which reads of the image may not show it; the service's times are whole."""
+
 MAX_RESOURCES_PER_FLEET_IMAGE = 10
 """How many resources a fleet lists of each of its images, failed ones first: it may have a thousand images."""
 
@@ -67,16 +72,16 @@ class UpdateState:
     previous: UpdateState | None = None
 
     @classmethod
-    def from_outcome(cls, outcome: Outcome, target: str) -> UpdateState:
+    def from_outcome(cls, outcome: Outcome, target: str | None = None) -> UpdateState:
         """Return the state after an update that has been carried out.
 
         Args:
             outcome: how it went.
-            target: the declared state.
+            target: the declared state. Default: that of the image, whatever that is.
         """
         execution = outcome.execution
         # It left the image as declared, whoever has moved it since. A deletion may have kept the record.
-        done = execution is not None and execution.status in EXECUTION_SUCCEEDED and target != IMAGE_GONE
+        done = execution is not None and execution.status in EXECUTION_SUCCEEDED and target not in (None, IMAGE_GONE)
         return cls(
             lifecycle_execution_id=execution.id if execution else None,
             status=execution.status if execution else None,
@@ -207,10 +212,25 @@ async def refresh(state: UpdateState, target: str, client: ImageClient) -> Updat
             # The service does not keep executions for ever: what the state has of one that it has forgotten stays.
             outcome = None
         if outcome and outcome.execution:
-            fresh = UpdateState.from_outcome(outcome, target)
+            # Of an update that a cancelled run has begun no token is known: what follows it must not find another one.
+            fresh = replace(UpdateState.from_outcome(outcome, target), client_token=state.client_token)
             left = fresh.left or left
-            if outcome.execution.status not in EXECUTION_SUCCEEDED:
+            earlier = state.previous is not None and state.previous.lifecycle_execution_id == outcome.execution.id
+            if earlier or outcome.execution.status not in EXECUTION_SUCCEEDED:
+                # Of an update that has not been started the state has the execution of the one before it.
                 fresh = replace(fresh, previous=state.previous)
+            elif any(resource["status"] == "SKIPPED" for resource in outcome.resources):
+                # A deletion that left something out has kept the record as it was.
+                left = fresh.left or image.state
+    ended = datetime.fromisoformat(fresh.end_time) if fresh.end_time else None
+    # It may have ended after the image was read.
+    stale = fresh.status != state.status
+    while image.state not in {target, left} and ended and (stale or (client.now - ended).total_seconds() < _LAG):
+        if not stale:
+            await asyncio.sleep(0.5)
+        stale = False
+        image = await client.find_image(again=True)
+    fresh = replace(fresh, image_state=image.state, deprecation_time=format_time(image.deprecation_time))
     if image.state == target:
         # A schedule that has come true, or an update that has ended: from now on any other state is drift.
         left = image.state

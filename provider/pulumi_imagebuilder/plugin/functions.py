@@ -33,10 +33,9 @@ async def invoke(service: Service, name: str, arguments: Mapping[str, Any]) -> d
         raise PermanentError(f"there is no function {name}; expected one of {', '.join(FUNCTIONS)}")
     find, result = FUNCTIONS[name]
     known = {each.name: each for each in list(inspect.signature(find).parameters.values())[1:]}
-    for argument in sorted(arguments.keys() - known):
-        raise PermanentError(
-            f"{to_camel_case(argument)}: not an argument of {name}; expected one of {', '.join(known)}"
-        )
+    for argument in sorted(arguments.keys() - known.keys()):
+        names = ", ".join(map(to_camel_case, known))
+        raise PermanentError(f"{to_camel_case(argument)}: not an argument of {name}; expected one of {names}")
     for argument, parameter in known.items():
         if parameter.default is parameter.empty and arguments.get(argument) is None:
             raise PermanentError(f"{to_camel_case(argument)}: missing; {name} needs it")

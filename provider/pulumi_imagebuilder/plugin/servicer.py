@@ -194,7 +194,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         handler, call = self._handler(request.urn), _call("create", request)
         inputs, secrets = _snake(request.properties), wire.read(request.properties).secrets
         if request.preview:
-            result = handler.preview(call, {}, inputs)
+            result = await handler.preview(call, {}, inputs)
             id_ = "" if result.id == UNKNOWN else result.id
             return provider_pb2.CreateResponse(id=id_, properties=_write_state(result.state, secrets))
         result = await handler.create(call, inputs)
@@ -210,7 +210,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         handler, call = self._handler(request.urn), _call("update", request)
         olds, news, secrets = _snake(request.olds), _snake(request.news), wire.read(request.news).secrets
         if request.preview:
-            result = handler.preview(call, olds, news)
+            result = await handler.preview(call, olds, news)
         else:
             result = await handler.update(call, olds, news)
             if result.error:

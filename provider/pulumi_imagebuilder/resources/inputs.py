@@ -12,6 +12,7 @@ import pulumi
 import pulumi.dynamic
 
 from .. import validation
+from ..dynamic import DRY_RUN, SECRETS
 
 _DYNAMIC_PACKAGE = "pulumi-python"
 
@@ -62,10 +63,10 @@ class ImageBuilderResource(pulumi.dynamic.Resource):
         # What the engine does not tell a dynamic provider. No input may be made from an Output of `opts.parent`: it
         # would depend on all children of a component, and so on this resource itself.
         secrets: pulumi.Input[Any] = self._secret_inputs(name, inputs)
-        metadata = {
-            "__secrets": pulumi.Output.from_input(secrets),
-            "__dry_run": pulumi.runtime.is_dry_run(),
-        }
+        if pulumi.runtime.is_dry_run():
+            # Not an input of its own: plans keep the names of all inputs, those too that the check takes out.
+            secrets = {DRY_RUN: secrets}
+        metadata: dict[str, Any] = {SECRETS: pulumi.Output.from_input(secrets)}
         super().__init__(provider, resource_name, {**dict.fromkeys(outputs), **inputs, **metadata}, opts)
 
     async def _secret_inputs(self, name: str, inputs: Mapping[str, Any]) -> list[str] | None:

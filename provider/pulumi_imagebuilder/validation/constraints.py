@@ -157,7 +157,7 @@ class Constraints:
         if self._includes("amis") is False and not decided_by_image:
             self.failures.add(
                 "exclusion_rules",
-                f"{shown} would exclude nothing, for no AMIs are included; "
+                f"{shown} would exclude nothing, because no AMIs are included; "
                 "set amis to True in include_resources, or leave exclusion_rules out",
             )
 

@@ -558,6 +558,14 @@ def test_the_question_for_the_callers_account_is_retried(answers: Answers) -> No
 # Errors
 
 
+def test_what_a_service_does_not_implement_is_asked_once(answers: Answers) -> None:
+    """EC2's front answers in plain text, which botocore takes for a lost answer; asking again does not help."""
+    answers.set((501, b"Not Implemented"))
+    failure = failure_of(service_at(answers.url))
+    assert str(failure) == "501: Not Implemented"
+    assert len(answers.asked) == 1
+
+
 def test_an_error_has_code_message_and_request(answers: Answers) -> None:
     """And no action: what was attempted is for the caller to say."""
     answers.set((400, error("InvalidRequestException")))

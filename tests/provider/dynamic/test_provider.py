@@ -110,10 +110,10 @@ def test_what_is_wrong_is_reported_with_its_path(sim: Simulation, provide: Calla
 
 
 def test_unknown_values_are_known_as_such_and_the_dry_run_is_no_input(provide: Callable[..., Any]) -> None:
-    inputs = {**UPDATE, "resource_arn": Unknown(), "triggers": [{"a": Unknown()}], "__dry_run": True}
+    inputs = {**UPDATE, "resource_arn": Unknown(), "triggers": [{"a": Unknown()}], "__secrets": {"dry_run": ["x"]}}
     found = checked(provide(), inputs)
     assert (found["resource_arn"], found["triggers"]) == (UNKNOWN, [{"a": UNKNOWN}])
-    assert "__dry_run" not in found
+    assert found["__secrets"] == ["x"]
     assert provide().diff(ARN, {**UPDATE, "resources": []}, {**UPDATE, "resource_arn": Unknown()}).replaces == [
         "resource_arn"
     ]
@@ -123,7 +123,7 @@ def test_a_preview_shows_what_would_be_taken_away(sim: Simulation, provide: Call
     inputs = {**UPDATE, "in_use": "refuse"}
     checked(provide(), inputs)
     assert sim.row.logged == []
-    checked(provide(), {**inputs, "__dry_run": True})
+    checked(provide(), {**inputs, "__secrets": {}})
     assert [each.partition(" 2 AMIs")[0] for each in sim.row.logged] == [": would disable 1 image:"]
 
 

@@ -538,16 +538,19 @@ def test_a_preview_knows_what_stays_as_it_is(sim: Simulation, stack: Stack) -> N
     single_state, fleet_state = stack.kept["web"].state, stack.kept["all"].state
     handler = sim.handler(Kind.SINGLE)
     inputs = stack.kept["web"].inputs
-    same = handler.preview(call(), single_state, {**inputs, "on_destroy": "cancel"}).state
+    same = sim.run(handler.preview(call(), single_state, {**inputs, "on_destroy": "cancel"})).state
     assert (same["image_state"], same["on_destroy"]) == ("DISABLED", "cancel")
-    ahead = handler.preview(call(), single_state, {**inputs, "triggers": ["x"], "client_token": "mine"}).state
+    news = {**inputs, "triggers": ["x"], "client_token": "mine"}
+    ahead = sim.run(handler.preview(call(), single_state, news)).state
     assert (ahead["image_state"], ahead["client_token"]) == (UNKNOWN, "mine")
-    assert handler.preview(call(), {}, inputs).state["status"] == UNKNOWN
+    assert sim.run(handler.preview(call(), {}, inputs)).state["status"] == UNKNOWN
     fleets = sim.handler(Kind.FLEET)
-    grown = fleets.preview(call(), fleet_state, {**stack.kept["all"].inputs, "resource_arns": arns(3)}).state
+    more = {**stack.kept["all"].inputs, "resource_arns": arns(3)}
+    grown = sim.run(fleets.preview(call(), fleet_state, more)).state
     assert grown["executions"][ARN]["image_state"] == "DISABLED"
     assert grown["executions"][arns(3)[2]] == grown["lifecycle_execution_ids"][arns(3)[2]] == UNKNOWN
-    unknown = fleets.preview(call(), {}, {**stack.kept["all"].inputs, "resource_arns": [UNKNOWN]}).state
+    later = {**stack.kept["all"].inputs, "resource_arns": [UNKNOWN]}
+    unknown = sim.run(fleets.preview(call(), {}, later)).state
     assert unknown["executions"] == UNKNOWN
-    kept = sim.handler(Kind.CLEANUP).preview(call(), {}, cleanup()[1])
+    kept = sim.run(sim.handler(Kind.CLEANUP).preview(call(), {}, cleanup()[1]))
     assert (kept.id, kept.state["resource_arn"]) == (ARN, ARN)

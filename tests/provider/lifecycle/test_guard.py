@@ -44,6 +44,7 @@ class Row:
     """What is shown on the row, all of it."""
 
     notes: list[str | None] = field(default_factory=list)
+    in_use: str | None = None
 
     @property
     def note(self) -> str | None:
@@ -438,12 +439,12 @@ async def test_wait_passes_once_the_use_has_gone(service: FakeService) -> None:
     waiting = asyncio.create_task(checks.check())
     await asyncio.sleep(1000)
     assert not waiting.done()
-    assert checks.row.note == "ami-1-us-east-1 (us-east-1) is used by SSM parameter /golden/web"
+    assert checks.row.in_use == "ami-1-us-east-1 (us-east-1) is used by SSM parameter /golden/web"
     service.world().parameters.clear()
     began = asyncio.get_running_loop().time()
     await waiting
     assert asyncio.get_running_loop().time() - began <= 61
-    assert (checks.row.note, checks.warnings) == (None, [])
+    assert (checks.row.note, checks.row.in_use, checks.warnings) == (None, None, [])
     assert service.count("describe_image_references") <= 5 + 1000 / 60
 
 

@@ -207,6 +207,36 @@ def test_a_fleet_shows_for_five_seconds_why_one_of_its_calls_is_made_again(fleet
     assert fleet.text() == "0 of 20 done, 20 in progress, 15s"
 
 
+def test_what_uses_the_amis_is_shown_while_it_is_waited_for(clock: Clock) -> None:
+    progress = Progress("changing image web", now=clock)
+    progress.in_use = "ami-1 (us-east-1) is used by SSM parameter /golden/web"
+    clock.now += 10
+    assert progress.news() == "waiting 10s: ami-1 (us-east-1) is used by SSM parameter /golden/web"
+    assert progress.describe_time_out(300) == (
+        "the time limit of 5m00s ran out while waiting: ami-1 (us-east-1) is used by SSM parameter /golden/web",
+        f"run `pulumi up` again once that has changed, {LONGER}",
+    )
+    progress.in_use = None
+    assert progress.text() == "STARTING 10s"
+
+
+def test_a_fleet_shows_what_its_images_wait_for_each_use_once(fleet: FleetProgress, clock: Clock) -> None:
+    members = [Progress(f"changing image {number}", now=clock, fleet=fleet) for number in range(3)]
+    assert fleet.news() == "0 of 20 done, 20 in progress, 0s"
+    for member in members:
+        member.in_use = "it is used by SSM parameter /golden/web"
+    members[0].in_use = "it is used by launch template web"
+    text = "2 waiting: it is used by SSM parameter /golden/web"
+    members[0].in_use = None
+    assert fleet.news() == f"0 of 20 done, 20 in progress, 0s; {text}"
+    assert (
+        fleet.describe_time_out(300)[0] == f"the time limit of 5m00s ran out with 0 of 20 done, 20 in progress; {text}"
+    )
+    for member in members:
+        member.in_use = None
+    assert fleet.text() == "0 of 20 done, 20 in progress, 0s"
+
+
 def test_a_fleet_has_news_when_its_counts_change(fleet: FleetProgress, clock: Clock) -> None:
     clock.now += 30
     assert fleet.news() == "0 of 20 done, 20 in progress, 30s"

@@ -33,7 +33,13 @@ images:
 AUTHORIZATION = (
     "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/imagebuilder/aws4_request, SignedHeaders=host, Signature=0"
 )
-REFUSED_BY_SHAPE_OR_RULE = {"InvalidRequestException", "ValidationException", "InvalidParameterException"}
+REFUSED_BY_SHAPE_OR_RULE = {
+    "InvalidRequestException",
+    "ValidationException",
+    "InvalidParameterException",
+    # Images that Amazon owns.
+    "ForbiddenException",
+}
 PASSED_SHAPES_AND_RULES = {
     "ResourceInUseException",
     "IdempotentParameterMismatchException",

@@ -329,7 +329,7 @@ def test_known_images_of_a_fleet_are_validated_beside_unknown_ones() -> None:
         (
             ["exclusion_rules"],
             {"exclusion_rules": {"amis": {"tag_map": {"hush": "hush"}}}},
-            {"exclusion_rules": "[secret] would exclude nothing, for no AMIs are included; set amis to True in "},
+            {"exclusion_rules": "[secret] would exclude nothing, because no AMIs are included; set amis to True in "},
         ),
         (
             ["exclusion_rules"],
@@ -370,7 +370,7 @@ def test_known_images_of_a_fleet_are_validated_beside_unknown_ones() -> None:
         (
             ["exclusion_rules.amis.tag_map.team"],
             {"exclusion_rules": {"amis": {"tag_map": {"team": "hush"}}}},
-            {"exclusion_rules": "[secret] would exclude nothing, for no AMIs are included; set amis to True in "},
+            {"exclusion_rules": "[secret] would exclude nothing, because no AMIs are included; set amis to True in "},
         ),
         (["update_at"], {"update_at": "hush"}, {"update_at": "[secret] is not valid; expected an RFC 3339 time with "}),
         (["update_at"], {"update_at": PAST}, {"update_at": "[secret] is not in the future (it is now 2026-06-01T00:"}),

@@ -1,0 +1,297 @@
+"""What random histories found: each as the shortest story that shows it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from pulumi_imagebuilder.claims import Claims
+from pulumi_imagebuilder.handlers import CleanupHandler, Handler, StateUpdateHandler
+from pulumi_imagebuilder.host import Call, Host
+
+from tests.simulation.service import SimulatedService, World
+from tests.simulation.virtual_time import VirtualTimeLoop, run
+
+ARN = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"
+AMIS = {"execution_role": "R", "include_resources": {"amis": True}, "in_use": "ignore"}
+DELETED = {"state": "DELETED", "execution_role": "R", "include_resources": {"amis": True, "snapshots": True}}
+
+
+class _Rows:
+    address = None
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    async def show(self, urn: str, text: str) -> None:
+        self.texts.append(text)
+
+    info = warn = show
+
+
+class _Stack:
+    """One image, and a provider's process for each run."""
+
+    def __init__(self, *, variants: Mapping[str, str] | None = None, **image: Any) -> None:
+        self.loop = VirtualTimeLoop()
+        about = {"arn": ARN, "amis": [{}], **image}
+        self.world = World({"roles": ["R"], "images": [about]}, self.loop, variants=variants)
+        self.rows = _Rows()
+
+    def handler(self, kind: type[Handler], interrupt: Callable[[str, str], None] | None = None) -> Handler:
+        service = SimulatedService(self.world, interrupt or (lambda when, operation: None))
+        rows: Any = self.rows
+        return kind(Host(lambda: service, rows, now=self.loop.time, claims=Claims(now=self.loop.time)))
+
+    def inputs(self, **declared: Any) -> dict[str, Any]:
+        check = self.handler(StateUpdateHandler).check(Call("check", "u"), {}, {"resource_arn": ARN, **declared})
+        checked = run(check, self.loop)
+        assert not checked.failures, checked.failures
+        return dict(checked.inputs)
+
+    def up(self, olds: Mapping[str, Any] | None = None, **declared: Any) -> Any:
+        """Create, or update; return the result."""
+        handler, inputs = self.handler(StateUpdateHandler), self.inputs(**declared)
+        if olds is None:
+            return run(handler.create(Call("create", "u"), inputs), self.loop)
+        return run(handler.update(Call("update", "u"), olds, inputs), self.loop)
+
+    def start(self, status: str, **request: Any) -> Any:
+        """Start a state update as another client of the service; ``wait`` is not part of it."""
+        number = len(self.world.environment.backend.tokens)
+        return self.world.inprocess.call(
+            "imagebuilder",
+            "us-east-1",
+            "start_resource_state_update",
+            {"resourceArn": ARN, "state": {"status": status}, "clientToken": f"other-{number}", **request},
+        )
+
+    def image_state(self) -> str:
+        images = self.world.images
+        return str(images[ARN].state) if ARN in images else "DELETED"
+
+
+class _Pause:
+    """An interruption that lets time pass before the first call of an operation."""
+
+    def __init__(self, stack: _Stack, operation: str, seconds: float) -> None:
+        self._stack, self._operation, self._seconds = stack, operation, seconds
+
+    def __call__(self, when: str, operation: str) -> None:
+        if (when, operation) == ("before", self._operation):
+            self._stack.loop.now += self._seconds
+            self._seconds = 0.0
+
+
+MakeStack = Callable[..., _Stack]
+
+
+@pytest.fixture
+def make_stack() -> Iterator[MakeStack]:
+    """Makes stacks, and closes their loops."""
+    made: list[_Stack] = []
+
+    def make(**about: Any) -> _Stack:
+        made.append(_Stack(**about))
+        return made[-1]
+
+    yield make
+    for stack in made:
+        stack.loop.close()
+
+
+def test_an_image_that_is_deleted_while_it_is_restored_leaves_nothing_to_restore(make_stack: MakeStack) -> None:
+    """A clean-up of the same image, destroyed beside it, deletes it first: the delete is success and no error."""
+    stack = make_stack()
+    created = stack.up(state="DISABLED", on_destroy="restore", **AMIS)
+    stack.start("DELETED", executionRole="R", includeResources={"amis": True, "snapshots": True})
+    error = run(stack.handler(StateUpdateHandler).delete(Call("delete", "u"), created.state), stack.loop)
+    assert error is None
+    assert stack.image_state() == "DELETED"
+
+
+@pytest.mark.parametrize("reading", ["not-found", "state"])
+@pytest.mark.parametrize("amis", [[{}], []], ids=["AMIs", "no AMIs"])
+def test_a_deletion_whose_state_is_lost_is_adopted(make_stack: MakeStack, amis: list[Any], reading: str) -> None:
+    """Also of an image without AMIs, as one whose build failed, and where a start of it is refused as invalid."""
+    stack = make_stack(variants={"deleted-image": reading}, amis=amis)
+    first = stack.up(in_use="ignore", **DELETED)
+    assert first.error is None
+    # Other inputs than before have another token.
+    again = stack.up(in_use="ignore", triggers=["again"], **DELETED)
+    assert again.error is None
+    assert again.state["image_state"] == "DELETED"
+    assert again.state["lifecycle_execution_id"] == first.state["lifecycle_execution_id"]
+    assert len(stack.world.executions(ARN)) == 1
+
+
+def test_a_clean_up_knows_that_an_image_without_amis_was_deleted(make_stack: MakeStack) -> None:
+    """It does not ask a person to delete by hand what an execution has deleted."""
+    stack = make_stack(amis=[], state="FAILED")
+    stack.up(in_use="ignore", **DELETED)
+    state = {"resource_arn": ARN, "execution_role": "R", "in_use": "ignore"}
+    error = run(stack.handler(CleanupHandler).delete(Call("delete", "u"), state), stack.loop)
+    assert error is None
+    assert not [text for text in stack.rows.texts if "by hand" in text]
+
+
+def test_a_change_that_replaces_a_schedule_and_fails_is_started_once(make_stack: MakeStack) -> None:
+    """Its execution is not taken for one of an earlier run, however late the run reads the image itself."""
+    stack = make_stack()
+    far = (datetime.now(UTC) + timedelta(days=30)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    created = stack.up(state="DEPRECATED", update_at=far, **AMIS)
+    assert created.error is None
+    failed = stack.up(created.state, state="DISABLED", **{**AMIS, "execution_role": "Missing"})
+    assert "The execution role Missing does not exist" in str(failed.error)
+    assert [each.status for each in stack.world.executions(ARN)] == ["CANCELLED", "FAILED"]
+
+
+def test_an_immediate_change_waits_for_an_execution_that_would_undo_it(make_stack: MakeStack) -> None:
+    """A killed run's execution moves the image when it ends, whatever was done at once meanwhile."""
+    stack = make_stack()
+    stack.start("DISABLED", executionRole="R", includeResources={"amis": True})
+    done = stack.up(state="DEPRECATED", in_use="ignore")
+    assert done.error is None
+    run(asyncio.sleep(60), stack.loop)
+    assert stack.image_state() == "DEPRECATED"
+
+
+def test_what_another_client_moves_right_after_the_end_is_drift(make_stack: MakeStack) -> None:
+    """The state of an update that has ended well does not take that for what the update left."""
+    stack = make_stack()
+
+    def move(when: str, operation: str) -> None:
+        unfinished = [each for each in stack.world.executions(ARN) if each.unfinished]
+        if operation == "get_image" and when == "before" and stack.world.executions(ARN) and not unfinished:
+            stack.start("AVAILABLE")
+
+    handler = stack.handler(StateUpdateHandler, move)
+    created = run(handler.create(Call("create", "u"), stack.inputs(state="DISABLED", **AMIS)), stack.loop)
+    assert created.error is None
+    assert created.state["image_state"] == "AVAILABLE"
+    read, error = run(stack.handler(StateUpdateHandler).read(Call("read", "u"), created.state), stack.loop)
+    assert error is None
+    changed = stack.handler(StateUpdateHandler).changed(read, stack.inputs(state="DISABLED", **AMIS))
+    assert changed.drift == f"image {ARN}: the image is AVAILABLE, declared is DISABLED"
+
+
+def test_a_refusal_does_not_repeat_the_declared_token(make_stack: MakeStack) -> None:
+    """The service names the token that was used before, and a user may have declared it as a secret."""
+    stack = make_stack()
+    stack.up(state="DISABLED", client_token="my-secret-token", **AMIS)
+    refused = stack.up(state="DEPRECATED", client_token="my-secret-token", **AMIS)
+    assert "IdempotentParameterMismatchException: The client token [redacted] was used before" in str(refused.error)
+    assert "my-secret-token" not in str(refused.error)
+
+
+def test_a_refresh_right_after_the_end_takes_no_lag_for_drift(make_stack: MakeStack) -> None:
+    """The execution has ended and the image does not show it yet: another `up` would start it again."""
+    stack = make_stack(variants={"consistency": "lag"})
+    created = stack.up(state="DISABLED", wait=False, **AMIS)
+    run(asyncio.sleep(10.2), stack.loop)
+    read, error = run(stack.handler(StateUpdateHandler).read(Call("read", "u"), created.state), stack.loop)
+    assert error is None
+    assert (read["status"], read["image_state"]) == ("SUCCESS", "DISABLED")
+    assert not stack.handler(StateUpdateHandler).changed(read, stack.inputs(state="DISABLED", wait=False, **AMIS))
+
+
+def test_an_immediate_change_does_not_wait_for_a_schedule_whose_date_is_gone(make_stack: MakeStack) -> None:
+    """Another client's change takes the date off the image: what lists no resources for long is a schedule."""
+    stack = make_stack()
+    far = datetime.now(UTC) + timedelta(days=30)
+    stack.start("DEPRECATED", updateAt=far, executionRole="R", includeResources={"amis": True})
+    stack.start("AVAILABLE")
+    run(asyncio.sleep(600), stack.loop)
+    done = stack.up(state="DISABLED", in_use="ignore")
+    assert done.error is None
+    assert stack.image_state() == "DISABLED"
+    assert stack.loop.time() < 660
+
+
+def test_an_update_that_is_not_waited_for_reports_a_failure_that_it_has_seen(make_stack: MakeStack) -> None:
+    """The execution has failed by the time it can be read: that is no success, waited for or not."""
+    stack = make_stack()
+    slow = stack.handler(StateUpdateHandler, _Pause(stack, "list_lifecycle_execution_resources", 5.0))
+    inputs = stack.inputs(state="DISABLED", wait=False, **{**AMIS, "execution_role": "Missing"})
+    failed = run(slow.create(Call("create", "u"), inputs), stack.loop)
+    assert "ended as FAILED: The execution role Missing does not exist" in str(failed.error)
+
+
+def test_a_deletion_that_keeps_the_record_is_no_drift_after_a_cancelled_run(make_stack: MakeStack) -> None:
+    """The state of the cancelled run has an execution and no image: what the execution left is seen by the refresh."""
+    stack = make_stack(amis=[{}, {"region": "eu-west-1"}])
+    deleted = {**DELETED, "in_use": "ignore", "exclusion_rules": {"amis": {"regions": ["eu-west-1"]}}}
+    handler = stack.handler(StateUpdateHandler)
+
+    async def create_and_cancel() -> Any:
+        creating = asyncio.create_task(handler.create(Call("create", "u"), stack_inputs))
+        await asyncio.sleep(3)
+        handler.host.cancel()
+        return await creating
+
+    stack_inputs = stack.inputs(**deleted)
+    cancelled = run(create_and_cancel(), stack.loop)
+    assert cancelled.error is not None
+    assert cancelled.started
+    run(asyncio.sleep(60), stack.loop)
+    read, error = run(stack.handler(StateUpdateHandler).read(Call("read", "u"), cancelled.state), stack.loop)
+    assert error is None
+    assert read["image_state"] == "AVAILABLE"
+    assert not stack.handler(StateUpdateHandler).changed(read, stack_inputs)
+
+
+def test_a_refresh_invents_no_token_for_a_cancelled_update(make_stack: MakeStack) -> None:
+    """What follows the update is started by the same token before the refresh and after it, and so once."""
+    stack = make_stack()
+    handler, inputs = stack.handler(StateUpdateHandler), stack.inputs(state="DISABLED", on_destroy="restore", **AMIS)
+
+    async def create_and_cancel() -> Any:
+        creating = asyncio.create_task(handler.create(Call("create", "u"), inputs))
+        await asyncio.sleep(3)
+        handler.host.cancel()
+        return await creating
+
+    cancelled = run(create_and_cancel(), stack.loop)
+    run(asyncio.sleep(60), stack.loop)
+    read, error = run(stack.handler(StateUpdateHandler).read(Call("read", "u"), cancelled.state), stack.loop)
+    assert error is None
+    for state in (cancelled.state, read):
+        assert run(stack.handler(StateUpdateHandler).delete(Call("delete", "u"), state), stack.loop) is None
+    assert [each.target for each in stack.world.executions(ARN)] == ["DISABLED", "AVAILABLE"]
+
+
+def test_another_clients_schedule_is_not_taken_for_a_change_with_another_role(make_stack: MakeStack) -> None:
+    """The token is known with another role, and the newest execution has done nothing yet: it is not the token's."""
+    stack = make_stack()
+    failed = stack.up(state="DISABLED", **{**AMIS, "execution_role": "Missing"})
+    assert failed.error is not None
+    far = datetime.now(UTC) + timedelta(days=30)
+    schedule = stack.start("DEPRECATED", updateAt=far, executionRole="R", includeResources={"amis": True})
+
+    def cancel(when: str, operation: str) -> None:
+        if stack.loop.time() > 100:
+            stack.world.environment.backend.executions[schedule["lifecycleExecutionId"]].status = "CANCELLED"
+
+    handler, inputs = stack.handler(StateUpdateHandler, cancel), stack.inputs(state="DISABLED", **AMIS)
+    created = run(handler.create(Call("create", "u"), inputs), stack.loop)
+    assert created.error is None
+    assert created.state["lifecycle_execution_id"] != schedule["lifecycleExecutionId"]
+    assert stack.image_state() == "DISABLED"
+
+
+def test_a_repeated_answer_is_not_believed_because_of_a_date_that_was_left(make_stack: MakeStack) -> None:
+    """A deprecation within minutes needs no execution; once another client has disabled the image it is carried out."""
+    stack = make_stack()
+    soon = (datetime.now(UTC) + timedelta(minutes=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    declared = {"state": "DEPRECATED", "update_at": soon, "client_token": "mine", "in_use": "ignore"}
+    created = stack.up(**declared)
+    assert created.error is None
+    stack.start("DISABLED", executionRole="R", includeResources={"amis": True})
+    run(asyncio.sleep(60), stack.loop)
+    read, error = run(stack.handler(StateUpdateHandler).read(Call("read", "u"), created.state), stack.loop)
+    assert error is None
+    assert stack.up(read, **declared).error is None
+    assert stack.image_state() == "DEPRECATED"
