@@ -936,3 +936,13 @@ def test_names_of_other_images_are_not_touched(sim: Simulation) -> None:
     sim.apply()
     assert (sim.state(), sim.state(f"{STEM}/2")) == ("DISABLED", "AVAILABLE")
     assert named(sim, sim.ids()[0]) == "lce-1"
+
+
+def test_the_age_of_an_adopted_execution_counts_for_how_often_it_is_looked_at() -> None:
+    """One that has run for 100 s is not looked at every second."""
+    sim = Simulation(execution_time="200s")
+    sim.apply(wait=False, **TRIGGERED)
+    sim.advance(seconds=100)
+    sim.apply(**TRIGGERED)
+    assert sim.counts["list_lifecycle_execution_resources"] <= 12
+    assert len(sim.ids()) == 1
