@@ -554,3 +554,25 @@ def test_a_preview_knows_what_stays_as_it_is(sim: Simulation, stack: Stack) -> N
     assert unknown["executions"] == UNKNOWN
     kept = sim.run(sim.handler(Kind.CLEANUP).preview(call(), {}, cleanup()[1]))
     assert (kept.id, kept.state["resource_arn"]) == (ARN, ARN)
+
+
+def test_what_an_update_with_other_inputs_has_begun_stays_known_where_another_fails(sim: Simulation) -> None:
+    """It may still be in the way: a schedule of whose date nothing was read yet."""
+    handler = sim.handler(Kind.SINGLE)
+    begun = UpdateState("lce-1", "IN_PROGRESS", previous=UpdateState("lce-0", "SUCCESS", client_token="before"))
+    olds = {**single("DEPRECATED", update_at=AHEAD, wait=True, on_destroy="retain")[1], **begun.to_state()}
+    inputs = sim.run(handler.check(call("check"), {}, single("DISABLED")[1])).inputs
+
+    def refuse(parameters: Any, ask: Any) -> Any:
+        raise refusal("ForbiddenException")
+
+    sim.overrides["list_lifecycle_executions"] = refuse
+    result = sim.run(handler.update(call("update"), olds, inputs))
+    assert type(result.error) is ServiceError
+    previous = result.state["__previous"]
+    assert (previous["lifecycle_execution_id"], previous["status"], previous["deprecation_time"]) == (
+        "lce-1",
+        "IN_PROGRESS",
+        AHEAD,
+    )
+    assert previous["client_token"] == "before"

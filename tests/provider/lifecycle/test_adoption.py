@@ -297,3 +297,19 @@ def test_a_later_execution_that_does_not_say_what_it_did_has_not_moved_the_image
     started(sim, to("AVAILABLE"), token="another")
     sim.overrides["list_lifecycle_execution_resources"] = lambda parameters, ask: {**ask(), "resources": []}
     assert moved_since(sim, id_) is False
+
+
+def test_the_execution_of_a_policy_does_not_answer_for_a_token_with_another_role() -> None:
+    sim = Simulation(variants={"policy-executions": "listed"})
+    mine = started(sim)
+    sim.backend.start_policy_execution(POLICY, ARN, "DISABLED")
+    sim.advance(minutes=5)
+    assert with_another_role(sim) == Answer(mine, certain=False)
+
+
+def test_the_schedule_of_another_does_not_answer_for_a_token_with_another_role() -> None:
+    sim = Simulation()
+    mine = started(sim, to("DEPRECATED"))
+    scheduled = started(sim, SCHEDULE, wait=False, token="another")
+    assert with_another_role(sim, to("DEPRECATED")) == Answer(mine, certain=False)
+    assert with_another_role(sim, SCHEDULE) == Answer(scheduled, certain=False)

@@ -957,3 +957,53 @@ def test_the_age_of_an_adopted_execution_counts_for_how_often_it_is_looked_at() 
     sim.apply(**TRIGGERED)
     assert sim.counts["list_lifecycle_execution_resources"] <= 12
     assert len(sim.ids()) == 1
+
+
+def test_an_execution_that_has_failed_when_it_is_first_read_is_an_error_without_waiting_too(sim: Simulation) -> None:
+    sim.fault(f"execution fail image={ARN} reason=Denied")
+
+    def late(parameters: Parameters, ask: Ask) -> dict[str, Any]:
+        sim.advance(seconds=20)
+        return ask()
+
+    sim.overrides["list_lifecycle_execution_resources"] = late
+    text = failure(sim, lambda: sim.apply(wait=False, **TRIGGERED), ExecutionFailed)
+    assert text.startswith("changing the image: lifecycle execution lce-1 ended as FAILED: 2 of 2 resources failed; ")
+    sim.heal()
+    outcome = sim.apply(wait=False, **TRIGGERED)
+    assert outcome.execution is not None
+    assert outcome.execution.status == "SUCCESS"
+
+
+def test_an_accepted_execution_that_cannot_be_read_yet_is_looked_for_at_the_rhythm_of_polls() -> None:
+    sim = Simulation(variants={"consistency": "lag"})
+    sim.apply(wait=False)
+    assert sim.counts["list_lifecycle_execution_resources"] <= 4
+
+
+def test_an_execution_that_does_not_hold_any_more_is_not_the_one_that_is_under_way(sim: Simulation) -> None:
+    """A time limit that runs out then must not name it."""
+    sim.apply(**TRIGGERED)
+    sim.advance(minutes=5)
+    sim.move("AVAILABLE")
+    client = sim.client()
+    seen: list[str | None] = []
+
+    def spy(parameters: Parameters, ask: Ask) -> dict[str, Any]:
+        seen.append(client.progress.execution_id)
+        return ask()
+
+    sim.overrides["start_resource_state_update"] = spy
+    sim.run(apply(Change(ARN, DISABLE, **TRIGGERED), client))
+    assert seen == [None, None]
+    assert client.progress.execution_id == sim.ids()[1]
+
+
+@pytest.mark.parametrize("pages", ["full", "short"])
+def test_an_immediate_change_waits_for_an_old_execution_that_has_come_to_resources(pages: str) -> None:
+    sim = Simulation(variants={"pages": pages}, execution_time="1000s")
+    sim.person(DISABLE)
+    sim.advance(seconds=900)
+    sim.apply(IMMEDIATE)
+    assert sim.executions() == [("DISABLED", "SUCCESS")]
+    assert (sim.state(), sim.loop.time() > 95) == ("DEPRECATED", True)

@@ -222,3 +222,15 @@ def test_the_images_that_are_looked_up_for_the_guard_are_read_with_few_calls(man
 
     many.sim.overrides["get_image"] = refuse
     assert many.sim.run(session._read_images(arns(1), lambda why: None)) == {}
+
+
+def test_a_single_resource_waits_only_a_moment_for_others_that_read_too() -> None:
+    sim = Simulation(images(2))
+    barrier = sim.host.session.barrier(fleet=False)
+
+    async def work() -> float:
+        with barrier.membership(), barrier.membership():
+            await sim.client(barrier=barrier).find_image()
+            return sim.loop.time()
+
+    assert sim.run(work()) < 0.2

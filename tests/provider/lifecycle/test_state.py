@@ -328,3 +328,14 @@ def test_other_errors_of_a_refresh_are_raised() -> None:
     sim.overrides["list_lifecycle_execution_resources"] = refuse
     with pytest.raises(Exception, match="changing the image: ForbiddenException: refused"):
         refreshed(sim, state)
+
+
+def test_an_image_that_was_moved_as_its_execution_ended_is_read_at_intervals() -> None:
+    """It may not show yet what the execution did."""
+    sim = Simulation()
+    state = updated(sim)
+    sim.move("AVAILABLE")
+    after = refreshed(sim, state)
+    assert after is not None
+    assert after.drift == "the image is AVAILABLE, declared is DISABLED"
+    assert 2 <= sim.counts["get_image"] <= 9
