@@ -112,3 +112,21 @@ def test_a_clean_up_that_fails_is_an_error_and_stays(sim: Simulation, stack: Sta
     )
     assert text.endswith("fix the cause and run the same command again to start a new execution")
     assert "clean" in stack.kept
+
+
+def test_a_preview_that_is_asked_for_by_itself_shows_what_a_replacement_would_delete(
+    sim: Simulation, stack: Stack
+) -> None:
+    """The engine asks for the preview of the new resource alone; what it replaces is known from the diff."""
+    stack.up(clean=cleanup(in_use="refuse"))
+    handler = sim.handler(Kind.CLEANUP)
+    olds, inputs = stack.kept["clean"].state, stack.kept["clean"].inputs
+    news = {**inputs, "resource_arn": arns(2)[1]}
+    assert sim.run(handler.preview(call(), {}, news)).id == arns(2)[1]
+    sim.run(handler.diff(call("diff"), olds, {**inputs, "execution_role": "Another"}))
+    sim.run(handler.preview(call(), {}, news))
+    assert sim.row.logged == []
+    sim.run(handler.diff(call("diff"), olds, news))
+    sim.run(handler.preview(call(), {}, news))
+    (line,) = sim.row.logged
+    assert line.startswith("web: would delete 1 image: 2 AMIs in ")

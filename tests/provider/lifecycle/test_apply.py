@@ -1007,3 +1007,21 @@ def test_an_immediate_change_waits_for_an_old_execution_that_has_come_to_resourc
     sim.apply(IMMEDIATE)
     assert sim.executions() == [("DISABLED", "SUCCESS")]
     assert (sim.state(), sim.loop.time() > 95) == ("DEPRECATED", True)
+
+
+def test_a_deletion_that_kept_the_record_is_recognised_though_that_does_not_show_yet(sim: Simulation) -> None:
+    request = {**DELETE, "exclusionRules": {"amis": {"regions": ["eu-west-1"]}}}
+    sim.apply(request, **TRIGGERED)
+    reads = 0
+
+    def lag(parameters: Parameters, ask: Ask) -> dict[str, Any]:
+        nonlocal reads
+        reads += 1
+        answer = ask()
+        if reads == 2:
+            answer["image"].pop("lifecycleExecutionId")
+        return answer
+
+    sim.overrides["get_image"] = lag
+    assert sim.apply(request, **TRIGGERED).image.state == "AVAILABLE"
+    assert len(sim.ids()) == 1

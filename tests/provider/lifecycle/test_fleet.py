@@ -234,3 +234,20 @@ def test_a_single_resource_waits_only_a_moment_for_others_that_read_too() -> Non
             return sim.loop.time()
 
     assert sim.run(work()) < 0.2
+
+
+def test_single_resources_that_begin_within_a_moment_are_read_together() -> None:
+    sim = Simulation(images(3))
+    barrier = sim.host.session.barrier(fleet=False)
+
+    async def one(arn: str, after: float) -> None:
+        with barrier.membership():
+            await asyncio.sleep(after)
+            await sim.client(arn, barrier).find_image()
+
+    async def work() -> None:
+        with barrier.membership():
+            await asyncio.gather(*(one(arn, 0.04 * number) for number, arn in enumerate(arns(3))))
+
+    sim.run(work())
+    assert sim.counts == {"list_image_build_versions": 1}

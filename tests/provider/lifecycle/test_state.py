@@ -339,3 +339,15 @@ def test_an_image_that_was_moved_as_its_execution_ended_is_read_at_intervals() -
     assert after is not None
     assert after.drift == "the image is AVAILABLE, declared is DISABLED"
     assert 2 <= sim.counts["get_image"] <= 9
+
+
+def test_a_deletion_that_left_nothing_out_and_an_image_that_is_still_there_is_drift() -> None:
+    sim = Simulation()
+    state = updated(sim, to("DELETED"), wait=False)
+    sim.advance(minutes=5)
+    record = {"arn": ARN, "state": {"status": "AVAILABLE"}}
+    sim.overrides["get_image"] = lambda parameters, ask: sim.answer(image=record)
+    before = UpdateState.from_state({**state.to_state(), "image_state": "DISABLED"})
+    after = refreshed(sim, before, "DELETED")
+    assert after is not None
+    assert after.drift == "the image is AVAILABLE, declared is DELETED"
