@@ -39,8 +39,8 @@ CONTRACT = (
 )
 """The tests that hold for the dynamic and for the native provider alike: each of them runs on both."""
 
-DYNAMIC_ALONE = {"test_the_stacks_credentials"}
-"""Of the stack's `aws:*`; the native provider has settings of its own."""
+DYNAMIC_ALONE = {"test_the_stacks_credentials", "test_the_state_file"}
+"""Of the stack's `aws:*`, and of what only a dynamic resource has in the state."""
 
 PROVIDERS = {"dynamic": "pulumi.dynamic", "native": "pulumi-resource-imagebuilder"}
 """A word in the command line of the provider's process."""
