@@ -355,17 +355,17 @@ def test_weekly_builds_move_down_the_ladder(example: Any) -> None:
     disabled = [build for build in range(1, 49) if build not in forgotten]
     assert weekly_states(bench) == {
         "DISABLED": disabled,
-        # The newest four builds are younger than a month.
-        "DEPRECATED": [*forgotten, *range(49, 62)],
-        "AVAILABLE": [*range(62, 66)],
+        # The newest five builds are younger than 30 days.
+        "DEPRECATED": [*forgotten, *range(49, 61)],
+        "AVAILABLE": [*range(61, 66)],
     }
     bench.client("ssm").delete_parameter(Name="/golden/report")
     build_weekly(bench, 13)
     bench.check("up")
     assert weekly_states(bench) == {
-        "DISABLED": [20, *range(49, 62)],
-        "DEPRECATED": [3, 10, *range(62, 75)],
-        "AVAILABLE": [*range(75, 79)],
+        "DISABLED": [20, *range(49, 61)],
+        "DEPRECATED": [3, 10, *range(61, 74)],
+        "AVAILABLE": [*range(74, 79)],
     }
     (group,) = bench.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
     assert group["LaunchConfigurationName"] == "batch"

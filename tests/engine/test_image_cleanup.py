@@ -91,8 +91,7 @@ def test_a_failed_up_that_is_taken_back(bench: Any) -> None:
     fails = f'ResourceStateUpdate("no", resource_arn="{arn("no")}", state="DEPRECATED", {after})'
     declare(bench, "web = bare", then=fails)
     assert bench.run("up").returncode != 0
-    resources = bench.workspace.state()["deployment"]["resources"]
-    pending = [each["outputs"]["resource_arn"] for each in resources if each.get("delete")]
+    pending = [each["outputs"]["resource_arn"] for each in bench.resources() if each.get("delete")]
     assert pending == [arn("web")]
     assert there(bench) == NAMES
 

@@ -183,7 +183,7 @@ def test_a_killed_schedule_that_came_true(bench: Any) -> None:
     told = bench.run("up")
     assert told.returncode != 0
     assert "is not in the future (it is now " in told.stdout
-    assert "leave update_at out to deprecate at once" in told.stdout
+    assert "out to deprecate at once" in told.stdout
     assert bench.emulator.requests.counts() == calls
     declare(bench, f'state="DEPRECATED", {AMIS}')
     bench.check("up")

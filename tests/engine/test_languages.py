@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,9 @@ def sdks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_get_schema(bench: Any) -> None:
     """The engine reads the schema from the plugin and finds nothing wrong with it."""
-    done = bench.workspace.run("package", "get-schema", shutil.which("pulumi-resource-imagebuilder"))
+    done = bench.workspace.run(
+        "package", "get-schema", str(Path(sys.executable).parent / "pulumi-resource-imagebuilder")
+    )
     assert done.returncode == 0, done.stderr
     schema = json.loads(done.stdout)
     assert set(schema["resources"]) == set(package_schema()["resources"])
