@@ -18,6 +18,7 @@ from pulumi_imagebuilder.errors import (
     FleetRefused,
     ImageBuilderError,
     NotVerified,
+    PermanentError,
     ServiceError,
     TemporaryError,
     TimedOut,
@@ -363,3 +364,15 @@ def test_nothing_is_shown_once_a_run_has_ended(sim: Simulation) -> None:
 
     sim.run(work())
     assert sim.row.shown == []
+
+
+def test_a_fleet_that_is_refused_before_any_call_says_what_to_do(sim: Simulation) -> None:
+    """Where it is the same for all; else only how to run again."""
+    refused = [failing(PermanentError("too many", next_step=f"raise it to {number}")) for number in (1, 2)]
+    same = run(sim, dict.fromkeys(arns(2), refused[0]), fleet=True)
+    assert str(same.error).endswith("; raise it to 1; the next run touches only what is not done")
+    different = run(sim, dict(zip(arns(2), refused, strict=True)), fleet=True)
+    again = "; fix the cause and run `pulumi up` again, which touches only what is not done"
+    assert str(different.error).endswith(again)
+    service = failing(ServiceError("no", "Code", next_step="allow it"))
+    assert str(run(sim, dict.fromkeys(arns(2), service), fleet=True).error).endswith(again)

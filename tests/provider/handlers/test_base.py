@@ -177,3 +177,11 @@ def test_what_was_declared_before_need_not_be_valid_today(sim: Simulation) -> No
     past = single("DEPRECATED", update_at="2020-01-31T00:00:00Z")[1]
     assert [each.property for each in sim.run(handler.check(call("check"), {}, past)).failures] == ["update_at"]
     assert sim.run(handler.check(call("check"), past, past)).failures == []
+
+
+def test_a_preview_that_is_asked_for_by_itself_shows_what_a_create_would_take_away(sim: Simulation) -> None:
+    handler = sim.handler(Kind.SINGLE)
+    inputs = sim.run(handler.check(call("check"), {}, single(in_use="refuse")[1])).inputs
+    sim.run(handler.preview(call(), {}, inputs))
+    (line,) = sim.row.logged
+    assert line.startswith("web: would disable 1 image: 2 AMIs in ")

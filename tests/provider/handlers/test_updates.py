@@ -277,6 +277,7 @@ def test_an_image_that_left_a_fleet_and_could_not_be_undone_stays_in_its_state(s
     with pytest.raises(FleetFailed):
         stack.up(all=fleet(arns(2)[1:], on_destroy="restore"))
     assert list(stack.kept["all"].state["executions"]) == [arns(2)[1], ARN]
+    assert "__previous" not in stack.kept["all"].state
     sim.heal()
     sim.advance(seconds=5)
     stack.up(all=fleet(arns(2)[1:], on_destroy="restore"))
