@@ -484,3 +484,20 @@ def test_an_error_of_a_fleets_read_is_that_of_each_image() -> None:
     with pytest.raises(ServiceError):
         sim.run(client.find_image())
     assert fleet.ended == 0
+
+
+@pytest.mark.parametrize("missing", ["startTime", "endTime"])
+def test_an_execution_whose_resources_lack_either_time_is_asked_for(missing: str) -> None:
+    sim = Simulation()
+    id_ = ended(sim)
+
+    def without(parameters: Mapping[str, Any], ask: Callable[..., Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = ask()
+        resources = [{key: value for key, value in each.items() if key != missing} for each in answer["resources"]]
+        return {**answer, "resources": resources}
+
+    sim.overrides["list_lifecycle_execution_resources"] = without
+    outcome = sim.run(sim.client().outcome("token", id_))
+    assert sim.counts["get_lifecycle_execution"] == 1
+    assert outcome.execution is not None
+    assert None not in (outcome.execution.started, outcome.execution.ended)

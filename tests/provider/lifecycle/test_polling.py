@@ -455,3 +455,14 @@ def test_nothing_is_left_of_a_pause_that_has_ended() -> None:
         return schedule
 
     assert virtually(work())._sleeping == set()
+
+
+def test_an_execution_whose_look_is_due_waits_for_no_turn_any_more() -> None:
+    async def work() -> dict[str, float]:
+        schedule = PollSchedule()
+        tasks = await waiting(schedule, *"abcde")
+        await schedule.ended("a", "SUCCESS", 10.9, took(10))
+        await asyncio.wait([tasks["d"], tasks["e"]])
+        return schedule._queue
+
+    assert virtually(work()) == {}
