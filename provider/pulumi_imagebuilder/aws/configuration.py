@@ -30,7 +30,7 @@ UNUSED_KEYS: Mapping[str, str] = {
     "ignoreTags": "nothing here is tagged",
     "tagPolicyCompliance": "nothing here is tagged",
     "maxRetries": "a call is retried until the time limit of the resource",
-    "retryMode": "the rate limit of Image Builder needs the adaptive mode",
+    "retryMode": "calls are slowed down as the adaptive mode does, which the rate limit of Image Builder needs",
     "tokenBucketRateLimiterCapacity": "how often a call is retried follows from the time limit of the resource",
     "s3UsEast1RegionalEndpoint": "S3 is not called",
     "s3UsePathStyle": "S3 is not called",
@@ -269,8 +269,8 @@ class Configuration:
 
     def _client_config(self) -> botocore.config.Config:
         return botocore.config.Config(
-            # The adaptive mode paces the calls of a client; `Service.call` alone retries.
-            retries={"mode": "adaptive", "total_max_attempts": 1},
+            # `Service.call` retries, and no one else does.
+            retries={"mode": "standard", "total_max_attempts": 1},
             connect_timeout=5,
             read_timeout=20,
             max_pool_connections=MAX_CONCURRENT_CALLS,

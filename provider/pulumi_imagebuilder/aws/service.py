@@ -1,4 +1,4 @@
-"""Calls to services: account guard, rate limit and retries, and errors that say what to do."""
+"""Calls to services: account guard and retries, and errors that say what to do."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import boto3
 import botocore.exceptions
 import tenacity
 from botocore.parsers import ResponseParserError
+from botocore.retries.bucket import Clock
 from botocore.retries.standard import RetryContext, ThrottledRetryableChecker, TransientRetryableChecker
 
 from ..errors import (
@@ -27,6 +28,7 @@ from ..errors import (
     one_line,
 )
 from .configuration import MAX_CONCURRENT_CALLS, Configuration, partition_of
+from .pacing import limit_rate
 from .threads import DaemonThreads
 
 _NOT_IMPLEMENTED = 501
@@ -226,6 +228,7 @@ class Service:
                     # botocore refuses an endpoint that is no URL.
                     raise ConfigurationError(f"{service} in {region} cannot be called: {error}") from error
                 client.meta.events.register("before-parse", _check_body)
+                limit_rate(client, Clock())
                 self._clients[service, region] = client
             return client
 
