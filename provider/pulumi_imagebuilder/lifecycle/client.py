@@ -291,6 +291,7 @@ class ImageClient:
         )
         try:
             async for page in pages:
+                self._note_time(answered_at(page))
                 yield page
         except ImageBuilderError as error:
             raise error.with_action(self.progress.action) from error.__cause__
