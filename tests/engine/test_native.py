@@ -265,6 +265,32 @@ def test_two_providers(bench: Any) -> None:
     assert "hidden" not in text
 
 
+def test_configuration_of_aws_alone(bench: Any) -> None:
+    """Is not read, and one warning of the run says so, unless the provider is configured or given."""
+    bench.workspace.configure({"aws:allowedAccountIds": '["111122223333"]', "aws:region": "eu-west-1"})
+    declare = """
+        import pulumi
+        from pulumi_imagebuilder import Provider, ResourceStateUpdate, get_image_build_versions
+        provider = Provider("own", region="us-east-1") if {given} else None
+        for number, build in enumerate(get_image_build_versions("web", opts=pulumi.InvokeOptions(provider=provider))):
+            ResourceStateUpdate(
+                str(number), resource_arn=build.arn, state="DEPRECATED", opts=pulumi.ResourceOptions(provider=provider)
+            )
+    """
+    bench.write(declare.format(given=False))
+    printed = bench.check("up").partition("Diagnostics:")[2]
+    assert re.findall("warning: the native .*", printed) == [
+        "warning: the native provider does not read aws:allowedAccountIds, aws:region, and calls with boto3's own "
+        "credentials and region; `pulumi config set imagebuilder:allowedAccountIds …`, as for every key of aws:* that "
+        "is to hold here too, or give a Provider"
+    ]
+    bench.workspace.configure({"aws:profile": "images", "imagebuilder:region": "us-east-1"})
+    assert "the native provider does not read" not in bench.check("preview")
+    bench.workspace.configure({"aws:profile": "images"})
+    bench.write(declare.format(given=True))
+    assert "the native provider does not read" not in bench.check("preview")
+
+
 def test_a_resource_that_moves_to_another_provider(bench: Any) -> None:
     """The process of the provider it leaves does not undo what the other one declares."""
     program = f"""
