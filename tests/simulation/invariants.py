@@ -264,8 +264,9 @@ class Invariants:
         if execution is None or not execution.unfinished:
             return
         own = write is not None and write.by == stack
-        # What has just begun may look like a schedule to a clean-up.
-        if not own and not (call.kind == "cleanup" and (execution.scheduled or not execution.impacts)):
+        # The same declaration in two stacks is one. What has just begun may look like a schedule to a clean-up.
+        adopted = execution_id in repr(call.olds)
+        if not own and not adopted and not (call.kind == "cleanup" and (execution.scheduled or not execution.impacts)):
             self.add(
                 "cancelled another's",
                 f"{call.operation} of {call.name} cancels {execution_id} of {execution.image_arn}",

@@ -69,8 +69,8 @@ class SimulatedService(Service):
 
     Args:
         world: the services.
-        interrupt: called before each call and before its answer with the operation; may raise or kill the run. What is
-            transient of what it raises before an answer is an answer that is lost.
+        interrupt: called before each call and before its answer with the operation; may raise or kill the run. Where it
+            raises what is transient, the request or the answer is lost.
     """
 
     def __init__(self, world: World, interrupt: Callable[[str, str], None] = lambda when, operation: None) -> None:
@@ -94,9 +94,9 @@ class SimulatedService(Service):
         delay = 0.5
         while True:
             await asyncio.sleep(LATENCY)
-            self._interrupt("before", operation)
             self.counts[operation] = self.counts.get(operation, 0) + 1
             try:
+                self._interrupt("before", operation)
                 answer = self._world.inprocess.call(service, region, operation, parameters)
                 await asyncio.sleep(LATENCY)
                 self._interrupt("after", operation)

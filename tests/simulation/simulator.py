@@ -220,10 +220,20 @@ class _Play:
     def _is_unrecorded(self, arn: str, declared: Declared) -> bool:
         """Return whether an image was changed last for what is not declared any more, by a run that was perhaps killed.
 
-        Where the program has gone back to what the state has, only a refresh shows it.
+        Where the program has gone back to what the state has, only a refresh shows it. So it does where a killed run's
+        execution, begun a moment ago, is not listed yet and is passed by what is done at once.
         """
         writes = [write for write in self.world.writes_of(arn) if write.by == "dev"]
-        return bool(writes and declared.declares(arn)) and writes[-1].body not in declared.bodies(arn)
+        if not writes or not declared.declares(arn):
+            return False
+        bodies, last = declared.bodies(arn), writes[-1]
+        return last.body not in bodies or any(
+            write.body not in bodies and self._ended_after(write, last.at) for write in writes[:-1]
+        )
+
+    def _ended_after(self, write: Write, at: float) -> bool:
+        execution = self.world.execution(write.execution) if write.execution else None
+        return execution is not None and (execution.end is None or self.world.ended_at(execution) > at)
 
     def _recorded(self) -> str:
         names = {each.name for step in self.history.steps[-1:] for each in step.program}

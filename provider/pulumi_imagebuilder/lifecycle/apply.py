@@ -21,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import math
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
@@ -36,7 +37,7 @@ from .adoption import (
     was_moved_since,
 )
 from .change import Change
-from .client import ExecutionUnknown, ImageClient
+from .client import CheckAgain, ExecutionUnknown, ImageClient
 from .entities import (
     EXECUTION_SUCCEEDED,
     EXECUTION_UNSUCCESSFUL,
@@ -47,6 +48,7 @@ from .entities import (
     Outcome,
 )
 from .polling import CONSISTENCY_WINDOW, cancel_and_wait, poll_delay, wait_until_ended
+from .references import MAX_AGE
 
 BeforeStart = Callable[[Change, ImageClient], Awaitable[None]]
 """Called immediately before an execution may be started, and never where one may be adopted; raises to refuse."""
@@ -161,9 +163,11 @@ class _Application:
         began = refused_since = loop.time()
         refused_for_role = False
         while True:
-            await self._check_before_start()
+            checked_until = await self._check_before_start()
             try:
-                execution_id = await client.start(change.request, token)
+                execution_id = await client.start(change.request, token, retry_until=checked_until)
+            except CheckAgain:
+                await asyncio.sleep(poll_delay(loop.time() - began))
             except ServiceError as error:
                 if error.code == "ResourceInUseException":
                     adoptable = await self._wait_until_free(error, loop.time() - began)
@@ -186,10 +190,18 @@ class _Application:
             else:
                 return Answer(execution_id)
 
-    async def _check_before_start(self) -> None:
-        """Call the hook, unless an execution is under way: then a start adopts it or is refused, and starts nothing."""
-        if self._before_start is None or await self._is_under_way():
-            return
+    async def _check_before_start(self) -> float:
+        """Call the hook, unless an execution is under way: then a start adopts it or is refused, and starts nothing.
+
+        Returns:
+            Until when a start may be sent, by the loop's time. One that is sent later may find that the execution under
+            way has ended, or that the AMIs are used by now.
+        """
+        if self._before_start is None:
+            return math.inf
+        now = asyncio.get_running_loop().time
+        if await self._is_under_way():
+            return now()
         try:
             await self._before_start(self._change, self._client)
         except ImageBuilderError:
@@ -197,6 +209,8 @@ class _Application:
             await asyncio.sleep(_LAG)
             if not await self._is_under_way():
                 raise
+            return now()
+        return now() + MAX_AGE
 
     async def _is_under_way(self) -> bool:
         listed, self._listed = self._listed, None

@@ -369,3 +369,23 @@ def test_an_earlier_execution_does_not_complete_an_update_that_was_not_started(m
     assert stack.handler(StateUpdateHandler).changed(read, inputs)
     assert stack.up(read, state="DISABLED", wait=False, **AMIS).error is None
     assert [each.target for each in stack.world.executions(ARN)] == ["DISABLED", "DISABLED"]
+
+
+def test_a_start_that_is_sent_again_is_checked_again(make_stack: MakeStack) -> None:
+    """Nothing is checked while an execution has the image in use; it may have ended when the start gets through."""
+    stack = make_stack(amis=[{}, {}])
+    stack.start("DEPRECATED", executionRole="R", includeResources={"amis": True})
+    lost = []
+
+    def lose_first_start(when: str, operation: str) -> None:
+        if (when, operation) == ("before", "start_resource_state_update") and not lost:
+            lost.append(operation)
+            stack.loop.now += 30
+            raise ConnectionClosedError(endpoint_url="in process")
+
+    handler = stack.handler(StateUpdateHandler, lose_first_start)
+    inputs = stack.inputs(state="DISABLED", max_amis=1, **AMIS)
+    refused = run(handler.create(Call("create", "u"), inputs), stack.loop)
+    assert "2 AMIs would be disabled, and max_amis is 1: nothing is started" in str(refused.error)
+    assert lost
+    assert [each.target for each in stack.world.executions(ARN)] == ["DEPRECATED"]
