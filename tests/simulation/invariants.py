@@ -302,6 +302,7 @@ class Invariants:
         inputs, world = end.call.news, self._world
         for arn in end.call.arns:
             olds, outputs = _outputs(end.call.olds, arn, end.call.kind), _outputs(end.state or {}, arn, end.call.kind)
+            self._check_adopted(end, arn, olds, outputs)
             if world.touched_by_others(arn, stack, end.began - _LAG) or self._others_declare(arn, stack, end.call.name):
                 continue
             if world.is_half_undone(arn, stack):
@@ -317,6 +318,19 @@ class Invariants:
             ):
                 self._check_target(arn, inputs["state"], f"{end.call.operation} of {end.call.name}")
             self._check_rerun(end, arn, olds, outputs)
+
+    def _check_adopted(self, end: CallEnd, arn: str, olds: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
+        """Check that an execution of earlier is not taken for what is done, where others have moved the image since."""
+        recorded = outputs.get("lifecycle_execution_id")
+        execution = self._world.execution(recorded or "")
+        if execution is None or not execution.end or recorded == olds.get("lifecycle_execution_id"):
+            return
+        for later in self._world.executions(arn):
+            if later.status != "SUCCESS" or later.target == execution.target or later.policy_arn or later.end is None:
+                continue
+            if later.end > execution.end and self._world.ended_at(later) < end.began - _LAG:
+                who = f"{end.call.operation} of {end.call.name}"
+                self.add(LOST, f"{who} adopts {recorded}, and {later.id} came after it")
 
     def _check_rerun(self, end: CallEnd, arn: str, olds: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
         """Check that the execution of what was declared before does not answer for what is declared now."""
