@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from pulumi_imagebuilder.claims import Claims
+from pulumi_imagebuilder.dynamic.loop import LoopThread
 from pulumi_imagebuilder.errors import (
     Cancelled,
     ConfigurationError,
@@ -23,7 +24,7 @@ from pulumi_imagebuilder.errors import (
     TemporaryError,
     TimedOut,
 )
-from pulumi_imagebuilder.host import DEFAULT_TIME_LIMIT, Call, Host, LoopThread, Run
+from pulumi_imagebuilder.host import DEFAULT_TIME_LIMIT, Call, Host, Run
 from pulumi_imagebuilder.lifecycle.apply import apply
 from pulumi_imagebuilder.lifecycle.change import Change
 from pulumi_imagebuilder.lifecycle.client import ImageClient
@@ -47,7 +48,7 @@ def run(
     **more: Any,
 ) -> Run[Any]:
     call = Call(operation, "urn:pulumi:dev::project::type::web", limit)
-    return sim.run(sim.host.run(call, tasks, verb="changing", to=" to DISABLED", fleet=fleet, **more))
+    return sim.run(sim.host.run(call, tasks, verb="changing", target=" to DISABLED", fleet=fleet, **more))
 
 
 def error_of(sim: Simulation, run: Run[Any], kind: type[ImageBuilderError]) -> str:
@@ -314,7 +315,7 @@ def test_a_session_is_made_at_the_first_call() -> None:
 
     host = Host(connect, Row(), claims=Claims())  # type: ignore[arg-type]
     assert made == []
-    assert host.session is host.session
+    assert host.context is host.context
     assert made == [1]
 
 

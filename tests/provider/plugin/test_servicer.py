@@ -429,10 +429,10 @@ def test_a_refresh_of_what_is_gone(servicer: Servicer) -> None:
 def test_an_import(servicer: Servicer) -> None:
     """Inputs are the arguments among what was found."""
     found = {"resource_arn": ARN, "state": "DISABLED", "image_state": "DISABLED"}
-    handler = with_handler(servicer, find=(found, None))
+    handler = with_handler(servicer, import_state=(found, None))
     answer, _ = call(servicer.Read, provider_pb2.ReadRequest(id=ARN, urn=urn()))
     assert to_dict(answer.inputs) == {"resourceArn": ARN, "state": "DISABLED"}
-    assert handler.calls == [("find", Call("read", urn(), None), ARN)]
+    assert handler.calls == [("import_state", Call("read", urn(), None), ARN)]
 
 
 @pytest.mark.parametrize("kind", ["FleetStateUpdate", "ImageCleanup"])
@@ -465,14 +465,14 @@ def test_cancel(servicer: Servicer) -> None:
         async def forever(client: Any) -> None:
             await asyncio.Event().wait()
 
-        servicer._host.session = SimpleNamespace(  # type: ignore[assignment]
+        servicer._host.context = SimpleNamespace(  # type: ignore[assignment]
             service=None,
             barrier=lambda fleet: SimpleNamespace(membership=contextlib.nullcontext),
             schedule=lambda arn, kind: None,
         )
         work = [
             asyncio.create_task(
-                servicer._host.run(Call("create", urn()), {ARN: forever}, verb="changing", to=" to X", fleet=fleet)
+                servicer._host.run(Call("create", urn()), {ARN: forever}, verb="changing", target=" to X", fleet=fleet)
             )
             for fleet in (False, True)
         ]
