@@ -252,7 +252,24 @@ def prepare_environment(progress: Progress) -> None:
     # Both in one command: what the extra asks for is then the one beside it, and no index is asked for it.
     editable = ["--editable", str(ROOT / "emulator"), "--editable", f"{ROOT}[dev]"]
     run([*pip, "install", "--progress-bar", "off", *editable], on_line=on_line, tick=progress.tick)
+    (packages,) = ENVIRONMENT.glob("lib/python*/site-packages")
+    show_pulumi_the_marker(packages)
     stamp.write_text(wanted, encoding="utf-8")
+
+
+def show_pulumi_the_marker(packages: Path) -> None:
+    """Put the provider's pulumi-plugin.json where Pulumi looks for it, which an editable install does not.
+
+    Without it Pulumi takes a package of this name for a plugin that each program needs, and warns of where it is. A
+    folder without `__init__.py` does not hide the package itself.
+
+    Args:
+        packages: the environment's site-packages.
+    """
+    marker = ROOT / "provider" / "pulumi_imagebuilder" / "pulumi-plugin.json"
+    folder = packages / marker.parent.name
+    folder.mkdir(exist_ok=True)
+    shutil.copy(marker, folder)
 
 
 def prepare_engine(progress: Progress) -> None:

@@ -72,8 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if missing == __package__:
             raise
         print(
-            f"imagebuilder-emulator: the package {missing!r} is not installed; "
-            "run `pip install 'pulumi-imagebuilder[emulator]'`",
+            f"imagebuilder-emulator: the package {missing!r} is not installed; run `pip install imagebuilder-emulator`",
             file=sys.stderr,
         )
         return 2

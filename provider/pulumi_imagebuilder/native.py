@@ -7,6 +7,7 @@ outputs are those of the classes and functions of the same names in :mod:`pulumi
 from __future__ import annotations
 
 import functools
+import inspect
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from typing import Any
 
 import pulumi
 import yaml
+from pulumi.runtime.config import get_config
 from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.settings import get_monitor
 
@@ -88,6 +90,8 @@ class NativeResource(ImageBuilderResource):
         properties = {to_camel_case(name): inputs.get(name) for name in names}
         token = f"{_PACKAGE}:index:{self._native_type}"
         pulumi.CustomResource.__init__(self, token, resource_name, properties, _with_camel_case_options(opts))
+        if self._provider is None:
+            _look_for_configuration(region_matters=False)
         for name in names:
             output = self.__dict__.pop(to_camel_case(name))
             self.__dict__[name] = output.apply(functools.partial(_with_snake_case, name))
@@ -297,6 +301,11 @@ def _ask(
     function: str, arguments: Mapping[str, Any], result: str, opts: pulumi.InvokeOptions | None
 ) -> list[dict[str, Any]]:
     _look_for_plugin()
+    parent = opts.parent if opts else None
+    if not (opts and opts.provider) and not (parent and parent.get_provider(f"{_PACKAGE}:index:{function}")):
+        image = arguments.get("image")
+        by_name = isinstance(image, str) and not image.startswith("arn:") and not arguments.get("region")
+        _look_for_configuration(region_matters=by_name)
     try:
         return invoke_listing(function, arguments, result, opts)
     except Exception as error:
@@ -399,4 +408,40 @@ def advise_on_plugin(
     return (
         f"{_PLUGIN} is not on the PATH of `pulumi`; write into Pulumi.yaml: "
         f"plugins: {{providers: [{{name: {_PACKAGE}, path: {folder}}}]}}"
+    )
+
+
+# --- the configuration -----------------------------------------------------------------------------------------------
+
+
+def _look_for_configuration(*, region_matters: bool) -> None:
+    """Warn once, where the stack's configuration is another provider's alone."""
+    if not _is_mocked() and (advice := advise_on_configuration(get_config, region_matters=region_matters)):
+        _warn_once(advice)
+
+
+@functools.cache
+def _warn_once(text: str) -> None:
+    pulumi.log.warn(text)
+
+
+def advise_on_configuration(configured: Callable[[str], Any], *, region_matters: bool) -> str | None:
+    """Return what to do where the stack configures `aws:*` and not this provider; None where it does, or neither.
+
+    Whoever has moved from the dynamic provider, which reads `aws:*`, would call with other credentials without a word.
+
+    Args:
+        configured: returns the value of a key of the stack's configuration, or None.
+        region_matters: whether something is asked for that no ARN tells the region of.
+    """
+    keys = [to_camel_case(name) for name in inspect.signature(Provider).parameters]
+    if any(configured(f"{_PACKAGE}:{key}") is not None for key in keys):
+        return None
+    unread = [key for key in keys if configured(f"aws:{key}") is not None]
+    if not unread or (unread == ["region"] and not region_matters):
+        return None
+    return (
+        f"the native provider does not read {', '.join(f'aws:{key}' for key in unread)}, and calls with boto3's own "
+        f"credentials and region; `pulumi config set {_PACKAGE}:{unread[0]} …`, as for every key of aws:* that is to "
+        "hold here too, or give a Provider"
     )

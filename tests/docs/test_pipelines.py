@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ def load(path: Path) -> dict[str, Any]:
 def commands(path: Path) -> Iterator[list[str]]:
     """Yield the calls of `pulumi` in a pipeline, word by word."""
     for line in path.read_text(encoding="utf-8").splitlines():
-        text = line.strip().removeprefix("- ").removeprefix("run: ")
+        text = line.strip().removeprefix("- ").removeprefix("run: ").removeprefix("exec ")
         if text.startswith("pulumi "):
             # A value that the pipeline fills in has spaces in it, and no options.
             yield [word for word in text.split() if word not in {"${{", "}}"}]
@@ -105,6 +107,28 @@ def test_one_run_at_a_time_on_gitlab() -> None:
     assert pipeline["up"]["resource_group"] == "images-production"
     assert pipeline["up"]["interruptible"] is False
     assert "AWS_TOKEN" in pipeline[".pulumi"]["id_tokens"]
+
+
+@pytest.mark.parametrize("path", GITHUB, ids=lambda path: path.stem)
+def test_github_can_cancel_a_run(path: Path) -> None:
+    """What waits is its step's only process, for the signals go to that one; credentials outlive the time limit."""
+    steps = load(path)["jobs"]["up"]["steps"]
+    assert [step["run"].split()[:3] for step in steps if "pulumi up" in step.get("run", "")] == [
+        ["exec", "pulumi", "up"]
+    ]
+    (role,) = [step["with"] for step in steps if "aws-actions" in step.get("uses", "")]
+    assert role["role-duration-seconds"] > 60 * load(path)["jobs"]["up"]["timeout-minutes"]
+
+
+@pytest.mark.parametrize("path", [GITHUB[0], GITLAB], ids=lambda path: path.stem)
+def test_pull_requests_are_gated(path: Path) -> None:
+    """A job of its own pipes the preview into the gate, and can change nothing; all use the newest Python."""
+    preview = json.dumps(load(path)["jobs" if path in GITHUB else "preview"])
+    assert "pulumi preview --stack production --non-interactive --json | python gate.py" in preview
+    assert "role/images-preview" in preview
+    versions = re.findall(r"python[-a-z]*(?:: \"|-)(3\.\d+)", path.read_text(encoding="utf-8"))
+    classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["classifiers"]
+    assert set(versions) == {re.findall(r":: (3\.\d+)", " ".join(classifiers))[-1]}
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.stem)

@@ -88,6 +88,5 @@ def test_a_missing_dependency_is_one_line(missing: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (
         2,
         "",
-        f"imagebuilder-emulator: the package {missing!r} is not installed; "
-        "run `pip install 'pulumi-imagebuilder[emulator]'`\n",
+        f"imagebuilder-emulator: the package {missing!r} is not installed; run `pip install imagebuilder-emulator`\n",
     )

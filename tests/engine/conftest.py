@@ -34,10 +34,14 @@ CONTRACT = (
     "test_fleet",
     "test_image_cleanup",
     "test_image_cleanup_states",
+    "test_in_use",
     "test_kills",
     "test_state_update",
 )
-"""The tests that hold for the dynamic and for the native provider alike: each of them runs on both."""
+"""The tests that hold for the dynamic and for the native provider alike: each of them runs on both.
+
+One that is parametrised by `side` itself says where it runs: what both have below them is tried on one in full.
+"""
 
 DYNAMIC_ALONE = {"test_the_stacks_credentials", "test_the_state_file"}
 """Of the stack's `aws:*`, and of what only a dynamic resource has in the state."""
@@ -52,7 +56,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     contract = (
         metafunc.module.__name__.rpartition(".")[2] in CONTRACT and metafunc.function.__name__ not in DYNAMIC_ALONE
     )
-    if "side" in metafunc.fixturenames and contract:
+    chosen = any("side" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if "side" in metafunc.fixturenames and contract and not chosen:
         metafunc.parametrize("side", PROVIDERS, indirect=True)
 
 

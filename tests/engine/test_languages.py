@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from imagebuilder_emulator.emulator import Emulator
 from pulumi_imagebuilder.plugin.schema import package_schema
 
 from tools.workspace import ROOT, Workspace
 
+IMAGE = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"
 NEWER_SDK = """
 import "@pulumi/pulumi";
 declare module "@pulumi/pulumi/runtime" {
@@ -53,6 +55,35 @@ def test_get_schema(bench: Any) -> None:
     schema = json.loads(done.stdout)
     assert set(schema["resources"]) == set(package_schema()["resources"])
     assert "warning" not in done.stderr
+
+
+def test_a_plugin_from_source(bench: Any) -> None:
+    """The engine finds `PulumiPlugin.yaml` and has the language host run the folder, as after `pulumi package add`.
+
+    The language host here runs a plugin in the project's folder, so the plugin's files are put there.
+    """
+    folder = bench.workspace.folder
+    for name in ("PulumiPlugin.yaml", "__main__.py"):
+        shutil.copy(ROOT / "provider" / name, folder)
+    # In the place of the environment that `pulumi package add` makes and installs requirements.txt into.
+    python = folder / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n', encoding="utf-8")
+    python.chmod(0o755)
+    resource = {
+        "type": "imagebuilder:ResourceStateUpdate",
+        "properties": {"resourceArn": IMAGE, "state": "DEPRECATED"},
+    }
+    project = {
+        "name": "test",
+        "runtime": "yaml",
+        "plugins": {"providers": [{"name": "imagebuilder", "path": "."}]},
+        "resources": {"web": resource},
+    }
+    (folder / "Pulumi.yaml").write_text(yaml.safe_dump(project), encoding="utf-8")
+    printed = bench.check("up")
+    assert "from $PATH" not in printed
+    assert bench.image_state(IMAGE) == "DEPRECATED"
 
 
 @pytest.mark.parametrize(

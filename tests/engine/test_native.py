@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -186,41 +187,59 @@ def test_a_create_that_started_nothing(bench: Any) -> None:
     assert bench.resources() == []
 
 
-@pytest.mark.parametrize("state", ["AVAILABLE", "DEPRECATED", "DISABLED"])
-def test_import(bench: Any, state: str) -> None:
+def import_image(bench: Any, number: int) -> subprocess.CompletedProcess[str]:
+    arn = f"{STEM}/{number}"
+    done = bench.run("import", "imagebuilder:index:ResourceStateUpdate", f"image-{number}", arn, *IMPORTED)
+    return cast("subprocess.CompletedProcess[str]", done)
+
+
+def test_import(bench: Any) -> None:
     """An image is imported as what it is; the program that declares the same changes nothing."""
+    states = ("AVAILABLE", "DEPRECATED", "DISABLED")
+    images = [{"arn": f"{STEM}/{number}", "state": state} for number, state in enumerate(states, 1)]
     with bench.emulator.lock:
-        seed.load_seed({"images": [{"arn": f"{STEM}/1", "state": state}]}, bench.emulator.backend)
+        seed.load_seed({"images": images}, bench.emulator.backend)
     bench.write("")
-    imported = bench.run("import", "imagebuilder:index:ResourceStateUpdate", "one", f"{STEM}/1", *IMPORTED)
-    assert imported.returncode == 0, imported.stdout + imported.stderr
-    inputs = bench.resource()["inputs"]
-    assert (inputs["resource_arn"], inputs["state"]) == (f"{STEM}/1", state)
+    for number, _ in enumerate(states, 1):
+        imported = import_image(bench, number)
+        assert imported.returncode == 0, imported.stdout + imported.stderr
+    recorded = [(each["inputs"]["resource_arn"], each["inputs"]["state"]) for each in bench.resources()]
+    assert recorded == [(each["arn"], each["state"]) for each in images]
     bench.write(f"""
         from pulumi_imagebuilder import ResourceStateUpdate
-        ResourceStateUpdate("one", resource_arn="{STEM}/1", state="{state}")
+        for number, state in enumerate({states!r}, 1):
+            ResourceStateUpdate(f"image-{{number}}", resource_arn=f"{STEM}/{{number}}", state=state)
     """)
     bench.check("up", "--expect-no-changes")
     assert bench.asked(START) == 0
 
 
-@pytest.mark.parametrize(
-    ("state", "reason"),
-    [
-        ("BUILDING", "it is BUILDING, which is no state that can be declared"),
-        ("FAILED", "it is FAILED, which is no state that can be declared"),
-        (None, "does not exist"),
-    ],
-)
-def test_import_refused(bench: Any, state: str | None, reason: str) -> None:
+def test_import_refused(bench: Any) -> None:
     """An image that cannot be declared as it is, and one that is gone, are not imported: one line says why."""
-    if state:
-        with bench.emulator.lock:
-            seed.load_seed({"images": [{"arn": f"{STEM}/1", "state": state}]}, bench.emulator.backend)
+    reasons = {
+        "BUILDING": "import it once it is AVAILABLE, DEPRECATED or DISABLED",
+        "CANCELLED": "declare it with the state DELETED, the only one that it can be moved to",
+    }
+    images = [{"arn": f"{STEM}/{number}", "state": state} for number, state in enumerate([*reasons, "DELETED"], 1)]
+    with bench.emulator.lock:
+        seed.load_seed({"images": images}, bench.emulator.backend)
     bench.write("")
-    refused = bench.run("import", "imagebuilder:index:ResourceStateUpdate", "one", f"{STEM}/1", *IMPORTED)
-    assert refused.returncode != 0
-    assert reason in refused.stdout + refused.stderr
+
+    def refusal(number: int) -> str:
+        refused = import_image(bench, number)
+        assert refused.returncode != 0
+        (line,) = re.findall(rf"\(image-{number}\):\n    error: (.*)\n\n", refused.stdout)
+        return str(line)
+
+    for number, (state, next_step) in enumerate(reasons.items(), 1):
+        image = f"{STEM}/{number}"
+        assert refusal(number) == (
+            f"importing image {image}: it is {state}, which is no state that can be declared; {next_step}"
+        )
+    gone = len(images)
+    for reading in ("not-found", "state"):
+        bench.emulator.variants.set({"deleted-image": reading})
+        assert refusal(gone) == f"resource '{STEM}/{gone}' does not exist"
     assert bench.resources() == []
 
 
@@ -244,6 +263,32 @@ def test_two_providers(bench: Any) -> None:
     text = json.dumps(bench.workspace.state())
     assert "AKIAOFTHESTACK" not in text
     assert "hidden" not in text
+
+
+def test_configuration_of_aws_alone(bench: Any) -> None:
+    """Is not read, and one warning of the run says so, unless the provider is configured or given."""
+    bench.workspace.configure({"aws:allowedAccountIds": '["111122223333"]', "aws:region": "eu-west-1"})
+    declare = """
+        import pulumi
+        from pulumi_imagebuilder import Provider, ResourceStateUpdate, get_image_build_versions
+        provider = Provider("own", region="us-east-1") if {given} else None
+        for number, build in enumerate(get_image_build_versions("web", opts=pulumi.InvokeOptions(provider=provider))):
+            ResourceStateUpdate(
+                str(number), resource_arn=build.arn, state="DEPRECATED", opts=pulumi.ResourceOptions(provider=provider)
+            )
+    """
+    bench.write(declare.format(given=False))
+    printed = bench.check("up").partition("Diagnostics:")[2]
+    assert re.findall("warning: the native .*", printed) == [
+        "warning: the native provider does not read aws:allowedAccountIds, aws:region, and calls with boto3's own "
+        "credentials and region; `pulumi config set imagebuilder:allowedAccountIds …`, as for every key of aws:* that "
+        "is to hold here too, or give a Provider"
+    ]
+    bench.workspace.configure({"aws:profile": "images", "imagebuilder:region": "us-east-1"})
+    assert "the native provider does not read" not in bench.check("preview")
+    bench.workspace.configure({"aws:profile": "images"})
+    bench.write(declare.format(given=True))
+    assert "the native provider does not read" not in bench.check("preview")
 
 
 def test_a_resource_that_moves_to_another_provider(bench: Any) -> None:

@@ -1,4 +1,4 @@
-"""Keep the state of this version, for later ones to be tested with.
+"""Keep the state of this version, of both providers, for later ones to be tested with.
 
 Before a release: `python -m tests.package.record_release`.
 """
@@ -49,11 +49,13 @@ def without_places(state: dict[str, Any]) -> dict[str, Any]:
     return state
 
 
-def main() -> None:
-    """Run the program, and write the stack's state and the service's."""
-    folder = RELEASES / __version__
+def record(folder: Path, program: str) -> None:
+    """Run a program, and write it, the stack's state and the service's."""
+    folder.mkdir(exist_ok=True)
+    (folder / "program.py").write_text(program, encoding="utf-8")
     with tempfile.TemporaryDirectory() as temporary, Emulator(SEED, execution_time="1s") as emulator:
-        workspace = Workspace(project(Path(temporary), RELEASES / "program.py"), Path(temporary), emulator.url, {})
+        made = project(Path(temporary), folder / "program.py")
+        workspace = Workspace(made, Path(temporary), emulator.url, {})
         ended = workspace.run("up", "--yes", "--skip-preview", "--non-interactive")
         if ended.returncode:
             sys.exit(ended.stdout + ended.stderr)
@@ -61,11 +63,19 @@ def main() -> None:
             "stack.json": json.dumps(without_places(workspace.state()), indent=1) + "\n",
             "service.json": json.dumps(emulator.save(), indent=1) + "\n",
         }
-    folder.mkdir(exist_ok=True)
-    shutil.copy(RELEASES / "program.py", folder)
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
     sys.stdout.write(f"{folder.relative_to(ROOT)}\n")
+
+
+def main() -> None:
+    """Record what the dynamic provider of this version leaves, and what the native one does."""
+    program = (RELEASES / "program.py").read_text(encoding="utf-8")
+    record(RELEASES / __version__, program)
+    record(
+        RELEASES / f"{__version__}-native",
+        program.replace("pulumi_imagebuilder import", "pulumi_imagebuilder.native import"),
+    )
 
 
 if __name__ == "__main__":

@@ -171,13 +171,59 @@ def test_pulumi_runs_the_provider_from_the_wheel(provider_bin: Path, tmp_path: P
         workspace = Workspace(project, tmp_path, emulator.url, {})
         workspace.environment["PATH"] = os.pathsep.join([str(provider_bin), workspace.environment["PATH"]])
         workspace.environment.pop("PYTHONPATH", None)
-        run(workspace, "up", "--yes", "--skip-preview")
+        # The plugin is in the same folder: a program that does not use it does not hear of it.
+        assert "from $PATH" not in run(workspace, "up", "--yes", "--skip-preview")
         outputs = workspace.outputs()
         assert outputs["status"] == "SUCCESS"
         assert Path(outputs["file"]).is_relative_to(provider_bin.parent)
         run(workspace, "preview", "--expect-no-changes")
 
 
-def run(workspace: Workspace, *command: Any) -> None:
+@pytest.mark.engine
+@pytest.mark.parametrize("options", [{"virtualenv": "venv"}, {"toolchain": "uv"}], ids=["virtualenv", "uv"])
+def test_pulumi_runs_the_plugin_of_an_environment(provider_bin: Path, tmp_path: Path, options: dict[str, str]) -> None:
+    """One that Pulumi makes is not on the engine's PATH: one line says what to write, and that is enough.
+
+    The language host here knows neither option. What the ones that do run the program with is put in its place: the
+    environment's Python, with the environment's scripts first on the program's own PATH.
+    """
+    project = tmp_path / "program"
+    project.mkdir()
+    declared: dict[str, Any] = {"name": "test", "runtime": {"name": "python", "options": options}}
+    project.joinpath("Pulumi.yaml").write_text(yaml.safe_dump(declared), encoding="utf-8")
+    with Emulator(ROOT / "examples" / "quickstart" / "seed.yaml", execution_time="1s") as emulator:
+        workspace = Workspace(project, tmp_path, emulator.url, {})
+        scripts = workspace.folder / "venv" / "bin"
+        scripts.parent.symlink_to(provider_bin.parent)
+        host = tmp_path / "host"
+        host.mkdir()
+        for name in ("python", "python3"):
+            host.joinpath(name).write_text(f'#!/bin/sh\nPATH={scripts}:$PATH exec {scripts}/python "$@"\n')
+            host.joinpath(name).chmod(0o755)
+        plugin = "pulumi-resource-imagebuilder"
+        path = [Path(folder) for folder in workspace.environment["PATH"].split(os.pathsep)]
+        path = [host, *(folder for folder in path if not (folder / plugin).exists())]
+        workspace.environment["PATH"] = os.pathsep.join(map(str, path))
+        workspace.environment.pop("PYTHONPATH", None)
+        workspace.folder.joinpath("Pulumi.yaml").write_text(yaml.safe_dump(declared), encoding="utf-8")
+        workspace.folder.joinpath("__main__.py").write_text(
+            "from pulumi_imagebuilder.native import ResourceStateUpdate\n"
+            f"ResourceStateUpdate('web', resource_arn={IMAGE!r}, state='DEPRECATED')\n",
+            encoding="utf-8",
+        )
+        refused = workspace.run("up", "--yes", "--skip-preview", "--non-interactive", "--color", "never")
+        assert refused.returncode != 0
+        advice = re.findall(r"^    warning: (.*)$", refused.stdout.partition("Diagnostics:")[2], re.MULTILINE)
+        to_write = "plugins: {providers: [{name: imagebuilder, path: venv/bin}]}"
+        assert advice == [f"{plugin} is not on the PATH of `pulumi`; write into Pulumi.yaml: {to_write}"]
+
+        declared |= yaml.safe_load(to_write)
+        workspace.folder.joinpath("Pulumi.yaml").write_text(yaml.safe_dump(declared), encoding="utf-8")
+        assert "warning" not in run(workspace, "up", "--yes", "--skip-preview")
+        run(workspace, "preview", "--expect-no-changes")
+
+
+def run(workspace: Workspace, *command: Any) -> str:
     ended = workspace.run(*command, "--non-interactive")
     assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout + ended.stderr

@@ -297,6 +297,23 @@ def test_a_cancelled_run_ends_at_once_and_its_execution_continues(sim: Simulatio
     assert len(sim.ids()) == 1
 
 
+def test_a_cancelled_look_up_ends_at_once(sim: Simulation) -> None:
+    """So does one that begins later; a time-out of the work itself is not a cancellation."""
+
+    async def time_out() -> None:
+        raise TimeoutError("of the work")
+
+    assert sim.run(sim.host.look_up("listing", asyncio.sleep(1, "found"))) == "found"
+    with pytest.raises(TimeoutError, match="of the work"):
+        sim.run(sim.host.look_up("listing", time_out()))
+    sim.loop.call_later(5, sim.host.cancel)
+    for _ in range(2):
+        with pytest.raises(Cancelled) as caught:
+            sim.run(sim.host.look_up("listing", asyncio.sleep(300)))
+        assert str(caught.value) == "listing: the run was cancelled; run the same command again"
+    assert sim.loop.time() == pytest.approx(6)
+
+
 def test_a_cancelled_fleet_counts(sim: Simulation) -> None:
     sim.loop.call_later(5, sim.host.cancel)
     found = run(sim, dict.fromkeys(arns(5), change), fleet=True)

@@ -186,3 +186,25 @@ def test_no_advice_where_the_plugin_is_installed(tmp_path: Path) -> None:
     (tmp_path / "home" / "plugins" / "resource-imagebuilder-v0.2.0").mkdir(parents=True)
     assert native.advise_on_plugin(tmp_path, {"PATH": f"{scripts}", **home}, scripts) is None
     assert native.advise_on_plugin(tmp_path / "elsewhere", {"PATH": f"{scripts}", **home}, scripts) is None
+
+
+@pytest.mark.parametrize(
+    ("configured", "region_matters", "told"),
+    [
+        ({"aws:profile": "images", "aws:region": "us-east-1"}, False, "aws:profile, aws:region,"),
+        ({"aws:profile": "images", "aws:region": "us-east-1"}, True, "aws:profile, aws:region,"),
+        ({"aws:region": "us-east-1"}, True, "aws:region,"),
+        # An ARN tells the region.
+        ({"aws:region": "us-east-1"}, False, None),
+        # It concerns no call of ours.
+        ({"aws:defaultTags": "{}"}, True, None),
+        # Any key of its own shows that the provider was thought of.
+        ({"aws:profile": "images", "imagebuilder:region": "us-east-1"}, True, None),
+        ({}, True, None),
+    ],
+)
+def test_advice_on_configuration(configured: dict[str, str], region_matters: bool, told: str | None) -> None:
+    """Where `aws:*` is all that is configured, the keys that are not read are named, and no values."""
+    advice = native.advise_on_configuration(configured.get, region_matters=region_matters)
+    assert (advice is None) if told is None else (advice or "").startswith(f"the native provider does not read {told}")
+    assert "images" not in (advice or "")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -115,3 +117,17 @@ def test_targets_are_what_the_go_modules_pin(target: setup.Target) -> None:
     assert re.search(rf"^require {re.escape(target.module)} v", (folder / "go.mod").read_text("utf-8"), re.MULTILINE)
     imported = re.findall(r'_ "(.+)"', (folder / "tools.go").read_text(encoding="utf-8"))
     assert set(imported) == {f"{target.module}/{program}" for program in target.programs}
+
+
+def test_pulumi_finds_the_marker(tmp_path: Path) -> None:
+    """It lies where Pulumi looks for it, and the folder it is in does not hide the package."""
+    setup.show_pulumi_the_marker(tmp_path)
+    setup.show_pulumi_the_marker(tmp_path)
+    assert [path.name for path in (tmp_path / "pulumi_imagebuilder").iterdir()] == ["pulumi-plugin.json"]
+    code = "import pulumi_imagebuilder; print(pulumi_imagebuilder.__file__)"
+    path = os.pathsep.join([str(tmp_path), str(setup.ROOT / "provider")])
+    environment = {**os.environ, "PYTHONPATH": path}
+    found = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == str(setup.ROOT / "provider" / "pulumi_imagebuilder" / "__init__.py")

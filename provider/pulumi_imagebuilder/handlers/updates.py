@@ -14,7 +14,14 @@ from ..host import Call
 from ..lifecycle.apply import BeforeStart, apply
 from ..lifecycle.change import Change
 from ..lifecycle.client import ImageClient
-from ..lifecycle.entities import EXECUTION_SUCCEEDED, EXECUTION_UNFINISHED, IMAGE_GONE, MAX_RESOURCES, Outcome
+from ..lifecycle.entities import (
+    EXECUTION_SUCCEEDED,
+    EXECUTION_UNFINISHED,
+    IMAGE_GONE,
+    IMAGE_UNSTABLE,
+    MAX_RESOURCES,
+    Outcome,
+)
 from ..lifecycle.fleet import ImageTask
 from ..lifecycle.progress import STARTING, Progress, group_images
 from ..lifecycle.removal import cancel, restore
@@ -245,7 +252,9 @@ class StateUpdateHandler(UpdateHandler):
             return None, PermanentError(
                 f"it is {image.state}, which is no state that can be declared",
                 action=action,
-                next_step="import it once it is AVAILABLE, DEPRECATED or DISABLED",
+                next_step="import it once it is AVAILABLE, DEPRECATED or DISABLED"
+                if image.state in IMAGE_UNSTABLE
+                else "declare it with the state DELETED, the only one that it can be moved to",
             )
         state = UpdateState.from_outcome(Outcome("", image))
         return {**checked.inputs, **state.to_state(), "client_token": None}, None

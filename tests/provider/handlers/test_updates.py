@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.session import get_session
 from imagebuilder_emulator import state_file
 from pulumi_imagebuilder.errors import (
     ExecutionFailed,
@@ -19,6 +20,7 @@ from pulumi_imagebuilder.handlers import FleetHandler
 from pulumi_imagebuilder.handlers.base import digest
 from pulumi_imagebuilder.handlers.updates import declare
 from pulumi_imagebuilder.host import Call
+from pulumi_imagebuilder.lifecycle.entities import IMAGE_UNSTABLE
 from pulumi_imagebuilder.lifecycle.state import UpdateState
 from pulumi_imagebuilder.validation import UNKNOWN, Kind
 
@@ -495,18 +497,37 @@ def test_an_image_is_imported_as_if_its_state_had_been_declared(sim: Simulation)
     )
 
 
-@pytest.mark.parametrize(
-    ("id_", "text"),
-    [
-        ("web", "importing image web: "),
-        (f"{STEM}/4", f"importing image {STEM}/4: it is BUILDING, which is no state that can be declared"),
-    ],
-)
-def test_what_cannot_be_imported_is_an_error(id_: str, text: str) -> None:
-    sim = Simulation([*images(3), {"arn": f"{STEM}/4", "state": "BUILDING"}])
-    state, error = sim.run(sim.handler(Kind.SINGLE).import_state(call("read"), id_))
+LATER = "import it once it is AVAILABLE, DEPRECATED or DISABLED"
+TO_DELETE = "declare it with the state DELETED, the only one that it can be moved to"
+NOT_IMPORTED = dict.fromkeys(IMAGE_UNSTABLE, LATER) | {"CANCELLED": TO_DELETE, "FAILED": TO_DELETE}
+
+
+def test_every_image_that_cannot_be_declared_as_it_is_is_not_imported() -> None:
+    """The error says why and what to do; an image that can be is imported, and one that is deleted is not there."""
+    states = sorted(get_session().get_service_model("imagebuilder").shape_for("ImageStatus").enum)
+    sim = Simulation([{"arn": f"{STEM}/{number}", "state": state} for number, state in enumerate(states, 1)])
+    handler = sim.handler(Kind.SINGLE)
+    for number, image_state in enumerate(states, 1):
+        arn = f"{STEM}/{number}"
+        state, error = sim.run(handler.import_state(call("read"), arn))
+        if image_state in NOT_IMPORTED:
+            assert (state, str(error)) == (
+                None,
+                f"importing image {arn}: it is {image_state}, which is no state that can be declared; "
+                f"{NOT_IMPORTED[image_state]}",
+            )
+        elif image_state == "DELETED":
+            assert (state, error) == (None, None)
+        else:
+            assert state is not None
+            assert (state["state"], error) == (image_state, None)
+
+
+def test_what_cannot_be_imported_is_an_error() -> None:
+    sim = Simulation(images(3))
+    state, error = sim.run(sim.handler(Kind.SINGLE).import_state(call("read"), "web"))
     assert state is None
-    assert str(error).startswith(text)
+    assert str(error).startswith("importing image web: ")
     assert sim.run(sim.handler(Kind.SINGLE).import_state(call("read"), f"{STEM}/9")) == (None, None)
     _, refused = sim.run(sim.handler(Kind.FLEET).import_state(call("read"), "all"))
     assert str(refused).startswith("importing all: ")

@@ -315,7 +315,7 @@ def test_references_in_the_words_of_the_outputs(monkeypatch: pytest.MonkeyPatch)
     """One entry an image, in the order of the ARNs, each image once, and only what the outputs have."""
     use = SimpleNamespace(kind="k", arn="a", name="n", detail="d", ami_id="ami-2", region="r", counts=True)
     ami = SimpleNamespace(**dict.fromkeys(listing._REFERENCE_KEYS["amis"], "x"), tags={})
-    ami.snapshots = ("snap-1",)
+    ami.ami_id, ami.snapshots = "x", ("snap-1",)
 
     async def find_references(service: Service, arns: list[str]) -> dict[str, Any]:
         return {

@@ -518,6 +518,26 @@ def test_an_invoke(servicer: Servicer) -> None:
     assert to_dict(getattr(answer, "return")) == {"imageReferences": []}
 
 
+def test_cancel_ends_an_invoke(servicer: Servicer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, in one line: it may wait for minutes otherwise."""
+
+    async def forever(*_: Any) -> Any:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("pulumi_imagebuilder.plugin.functions.invoke", forever)
+
+    async def run() -> str:
+        context = Context()
+        request = provider_pb2.InvokeRequest(tok="imagebuilder:index:getImageReferences", args=struct({}))
+        work = asyncio.create_task(servicer.Invoke(request, context))
+        await asyncio.sleep(0)
+        await servicer.Cancel(empty_pb2.Empty(), Context())
+        await asyncio.gather(work, return_exceptions=True)
+        return context.text
+
+    assert asyncio.run(run()) == "calling getImageReferences: the run was cancelled; run the same command again"
+
+
 def test_dependencies_of_the_source_based_plugin() -> None:
     """`provider/requirements.txt` has those of the distribution: an engine installs from there."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
