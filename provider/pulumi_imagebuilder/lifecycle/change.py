@@ -108,8 +108,8 @@ class Change:
     def token_candidates(self) -> Iterator[str]:
         """Yield the tokens to try, in order and without end, always the same for the same declared change.
 
-        A token is a digest of what is declared and of the change it follows, so a run that was killed sends the token
-        that it sent before, and the service answers with the execution it started then. The next candidate is for
+        A token is a digest of the declaration and of the token it follows. So a run after a kill sends the same token,
+        and the service answers with the execution it started then. The next candidate is for
         when that answer no longer holds: its execution failed or was cancelled, or the image was changed since.
         The token leaves out the role, as a change of the role alone runs nothing again.
         """

@@ -1,4 +1,4 @@
-"""Describe what a program can declare, by the model of the installed botocore and our own arguments beside it.
+"""Describe what a program can declare: the model of the installed botocore, and our own arguments.
 
 Everything about the service's arguments follows from the input of ``StartResourceStateUpdate``, so that an argument
 that AWS adds is accepted, sent and compared as soon as botocore has it. Our own arguments are described in its terms.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Kind(enum.Enum):
-    """What is declared; the value is the name of its resource class."""
+    """The kind of a resource; the value is the name of its class."""
 
     SINGLE = "ResourceStateUpdate"
     FLEET = "FleetStateUpdate"
@@ -38,7 +38,7 @@ DEFAULTS: Mapping[Kind, Mapping[str, Any]] = {
     # What launches from an image is often destroyed in the same run.
     Kind.CLEANUP: {"in_use": "wait"},
 }
-"""What our own arguments mean when they are left out; ``max_amis`` left out is no limit."""
+"""The defaults of our own arguments; ``max_amis`` has none, which is no limit."""
 
 _OPERATION = "StartResourceStateUpdate"
 
@@ -78,7 +78,7 @@ class Partition:
 
 
 class Model:
-    """The service's request, and what programs declare.
+    """The model of the service's request and of the declarations.
 
     Args:
         service: botocore's description of the service, as in its ``service-2.json``.
@@ -184,8 +184,8 @@ def _maps_in(shape: Shape) -> Iterator[str]:
             yield from _maps_in(inner)
 
 
-def _structure(of: Mapping[str, Any], required: list[str]) -> dict[str, Any]:
-    return {"type": "structure", "members": dict(of), "required": required}
+def _structure(members_: Mapping[str, Any], required: list[str]) -> dict[str, Any]:
+    return {"type": "structure", "members": dict(members_), "required": required}
 
 
 def _makes_idempotent(reference: Mapping[str, Any], shapes: Mapping[str, Any]) -> bool:
