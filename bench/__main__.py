@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from bench import measure, picture, programs
+from bench import measure, picture, programs, unchanged
 from bench.measure import EXECUTION_TIME, Result
 from tools.workspace import ROOT
 
@@ -49,6 +49,9 @@ def main() -> int:
     parser.add_argument("--guarded", default="1000", help="the same in three regions, with and without the guard")
     parser.add_argument("--others", default="10,40", help="numbers of images for the ways beside a fleet")
     parser.add_argument("--killed", type=int, default=200, help="number of images of the fleet that is killed; 0: none")
+    parser.add_argument("--times", type=int, default=5, help="how often a resource that does nothing is run")
+    parser.add_argument("--interrupted", default="1,6,40", help="numbers of native resources that Ctrl-C ends")
+    parser.add_argument("--interrupted-fleets", default="200", help="the same of native fleets")
     parser.add_argument("--aws", type=Path, help="folder of the aws program; without it that way is left out")
     parser.add_argument("--keep", action="store_true", help="write the results into docs/")
     options = parser.parse_args()
@@ -65,6 +68,13 @@ def main() -> int:
     ]
     results = [_run(way, images, rate, options.aws) for way, images, rate in runs]
     surveys = [_survey(images) for images in _numbers(options.guarded)]
+    startups = unchanged.measure(options.times) if options.times else []
+    if startups:
+        print(unchanged.describe(startups), flush=True)
+    interruptions = [
+        *(_interrupted("ResourceStateUpdate", programs.SINGLES, images) for images in _numbers(options.interrupted)),
+        *(_interrupted("in a fleet", programs.FLEET, images) for images in _numbers(options.interrupted_fleets)),
+    ]
     halves = _killed(options.killed) if options.killed else {}
     data = {
         "machine": measure.machine(),
@@ -73,12 +83,20 @@ def main() -> int:
         "no_op_up_seconds": round(up, 1),
         "results": [dataclasses.asdict(result) for result in results],
         "surveys": [dataclasses.asdict(survey) for survey in surveys],
+        "startups": [dataclasses.asdict(startup) for startup in startups],
+        "interruptions": [dataclasses.asdict(each) for each in interruptions],
         "killed": halves,
     }
     table = _table(results, floor)
     print(f"\n{table}\n\n{json.dumps(data)}\n\nIt took {(time.monotonic() - began) / 60:.1f} minutes.")
     if options.keep:
-        told = "\n\n".join(filter(None, [table, *map(_describe_survey, surveys), _told(halves)]))
+        sentences = [
+            *map(_describe_survey, surveys),
+            unchanged.describe(startups) if startups else "",
+            _describe_interruptions(interruptions),
+            _told(halves),
+        ]
+        told = "\n\n".join(filter(None, [table, *sentences]))
         _keep(told, data, results, floor)
     return 0
 
@@ -116,6 +134,24 @@ def _describe_survey(survey: measure.Survey) -> str:
         f"Looking for what uses {survey.amis:,} AMIs of {survey.images:,} images in 3 regions: {survey.calls} calls, "
         f"{survey.seconds} s."
     )
+
+
+def _interrupted(way: str, program: str, images: int) -> measure.Interruption:
+    """End a run by Ctrl-C while it waits, and say how it went.
+
+    Raises:
+        SystemExit: it left something pending, or the next run started something anew.
+    """
+    found = measure.interrupted(way, programs.on_native(program), images, PARALLEL)
+    print(_describe_interruptions([found]), flush=True)
+    if found.pending or found.executions != images:
+        raise SystemExit(f"{found.pending} pending operations and {found.executions} executions after Ctrl-C")
+    return found
+
+
+def _describe_interruptions(found: Iterable[measure.Interruption]) -> str:
+    each = "; ".join(f"{each.images} {each.way} {each.seconds:.2f} s" for each in found)
+    return f"Ctrl-C while the native provider waits, until the prompt: {each}. Nothing is left pending." if each else ""
 
 
 def _killed(images: int) -> dict[str, int]:

@@ -77,6 +77,25 @@ class Survey:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Interruption:
+    """A run that was ended by Ctrl-C while it waited, and run again.
+
+    Args:
+        way: how the images were changed.
+        images: how many were being waited for.
+        seconds: from Ctrl-C to the end of the command.
+        pending: operations that the state calls pending afterwards.
+        executions: lifecycle executions in the end, after the second run.
+    """
+
+    way: str
+    images: int
+    seconds: float
+    pending: int
+    executions: int
+
+
 class Service:
     """A local Image Builder with so many images, in a process of its own; a context manager.
 
@@ -106,6 +125,14 @@ class Service:
     def limit(self, rate: int) -> None:
         """Let so many requests a second through."""
         self._ask("faults", "POST", [f"* throttle rate={rate}"])
+
+    def hang(self) -> None:
+        """Let no execution end."""
+        self._ask("faults", "POST", ["execution hang image=*"])
+
+    def recover(self) -> None:
+        """Let all requests through and executions end again."""
+        self._ask("faults", "DELETE")
 
     def requests(self) -> list[dict[str, object]]:
         """What was asked."""
@@ -184,6 +211,43 @@ def killed(program: str, images: int, rate: int) -> tuple[int, int]:
         if done.returncode:
             raise RuntimeError(f"after a kill: {done.stdout}{done.stderr}")
         return before, service.executions()
+
+
+def interrupted(way: str, program: str, images: int, parallel: int) -> Interruption:
+    """`pulumi up`, ended by Ctrl-C when all images are started and waited for, and run again.
+
+    Args:
+        way: what it is called.
+        program: its text.
+        images: how many.
+        parallel: `--parallel` of both runs.
+
+    Raises:
+        RuntimeError: the second run did not end well.
+    """
+    with _service(images, None) as (service, folder):
+        workspace = _workspace(program, service, folder)
+        options = (*_UP, "--parallel", str(parallel))
+        service.hang()
+        with workspace.start(*options) as run:
+            while run.poll() is None and not _is_waited_for(service, images):
+                time.sleep(0.2)
+            began = time.monotonic()
+            run.send_signal(signal.SIGINT)
+            run.communicate()
+            seconds = time.monotonic() - began
+        pending = len(workspace.state()["deployment"].get("pending_operations") or [])
+        service.recover()
+        done = workspace.run(*options, limit=1800)
+        if done.returncode:
+            raise RuntimeError(f"after Ctrl-C: {done.stdout}{done.stderr}")
+        return Interruption(way, images, round(seconds, 2), pending, service.executions())
+
+
+def _is_waited_for(service: Service, images: int) -> bool:
+    operations = [each["operation"] for each in service.requests()]
+    started = operations.count("StartResourceStateUpdate")
+    return started >= images and "ListLifecycleExecutionResources" in operations
 
 
 def survey(images: int) -> Survey:

@@ -56,6 +56,14 @@ SINGLES = """
                             execution_role="ImageLifecycle", include_resources={{"amis": True}})
 """
 
+CLEANUP = """
+    from pulumi_imagebuilder import ImageCleanup
+
+    for number, arn in enumerate({arns}):
+        ImageCleanup(f"image-{{number}}", resource_arn=arn, execution_role="ImageLifecycle")
+"""
+"""Resources that do nothing until they are destroyed."""
+
 NAIVE = """
     from pulumi.dynamic import CreateResult, Resource, ResourceProvider
 
@@ -98,3 +106,8 @@ SHELL = r"""
     done
 """
 """One image by the AWS CLI: start, then ask every five seconds. `xargs` runs eight of these at a time."""
+
+
+def on_native(program: str) -> str:
+    """Return a program with its resources on the native provider."""
+    return program.replace("from pulumi_imagebuilder import", "from pulumi_imagebuilder.native import")

@@ -1,8 +1,8 @@
-"""What an unchanged `pulumi up` of one `ResourceStateUpdate` costs, beside one of a dynamic resource that does nothing.
+"""What `pulumi up` costs by itself: of a resource that does nothing, the first time and unchanged, on both sides.
 
-    python bench/unchanged.py [--times 5]
+    python -m bench.unchanged [--times 5]
 
-The two stacks are run by turns, so that whatever else the machine does falls on both.
+The stacks are run by turns, so that whatever else the machine does falls on all of them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import statistics
 import tempfile
 import textwrap
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from imagebuilder_emulator.emulator import Emulator
@@ -21,29 +22,64 @@ from tools.workspace import Workspace
 
 _ARN = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"
 _SEED = {"roles": ["ImageLifecycle"], "images": [{"arn": _ARN, "amis": [{"region": "us-east-1"}]}]}
-_WAYS = {"no-op dynamic resource": programs.NO_OP, "ResourceStateUpdate": programs.SINGLES.format(arns=[_ARN])}
+_CLEANUP = programs.CLEANUP.format(arns=[_ARN])
+_WAYS = {
+    "another dynamic resource": programs.NO_OP,
+    "dynamic ImageCleanup": _CLEANUP,
+    "native ImageCleanup": programs.on_native(_CLEANUP),
+}
+
+
+@dataclass(frozen=True)
+class Startup:
+    """Seconds that `pulumi up` takes of a resource that does nothing; medians.
+
+    Args:
+        way: what the resource is.
+        first: when it is created.
+        unchanged: when nothing has changed.
+    """
+
+    way: str
+    first: float
+    unchanged: float
+
+
+def measure(times: int) -> list[Startup]:
+    """Run new stacks of each way so many times.
+
+    Raises:
+        SystemExit: a run failed, changed what it was not to, or called AWS.
+    """
+    first: dict[str, list[float]] = {way: [] for way in _WAYS}
+    unchanged: dict[str, list[float]] = {way: [] for way in _WAYS}
+    kept = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    with kept as folder, Emulator(_SEED, execution_time="1s") as emulator:
+        for turn in range(times):
+            for place, way in enumerate(_WAYS):
+                stack = _stack(Path(folder) / f"{turn}-{place}", emulator, way)
+                first[way].append(_up(stack))
+                unchanged[way].append(_up(stack, "--expect-no-changes"))
+        if calls := emulator.requests.counts():
+            raise SystemExit(f"calls were made: {calls}")
+    return [
+        Startup(way, round(statistics.median(first[way]), 2), round(statistics.median(unchanged[way]), 2))
+        for way in _WAYS
+    ]
+
+
+def describe(found: list[Startup]) -> str:
+    """Return a sentence with all figures."""
+    each = "; ".join(f"{way.way} {way.first:.1f} s, unchanged {way.unchanged:.1f} s" for way in found)
+    return f"`pulumi up` of one resource that does nothing: {each}."
 
 
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=5, help="how often each stack is run")
-    times: int = parser.parse_args().times
-    kept = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-    with kept as folder, Emulator(_SEED, execution_time="1s") as emulator:
-        stacks = {way: _stack(Path(folder) / str(place), emulator, way) for place, way in enumerate(_WAYS)}
-        for stack in stacks.values():
-            _up(stack)
-        emulator.requests.clear()
-        seconds: dict[str, list[float]] = {way: [] for way in _WAYS}
-        for _ in range(times):
-            for way, stack in stacks.items():
-                seconds[way].append(_up(stack, "--expect-no-changes"))
-        calls = sum(emulator.requests.counts().values())
-    for way, each in seconds.items():
-        print(f"unchanged `pulumi up` of a {way}: {statistics.median(each):.2f} s, the median of {times}")
-    print(f"calls: {calls}")
-    return 1 if calls else 0
+    print(describe(measure(parser.parse_args().times)))
+    return 0
 
 
 def _stack(folder: Path, emulator: Emulator, way: str) -> Workspace:

@@ -105,6 +105,23 @@ def test_sdks(sdks: Path, language: str, file: str, names: Sequence[str]) -> Non
         assert name in text
 
 
+def test_the_yaml_example(tmp_path: Path) -> None:
+    """Previews, runs, has nothing to do after it, and is destroyed."""
+    project = ROOT / "examples" / "yaml"
+    with Emulator(project / "seed.yaml", execution_time="1s") as emulator:
+        workspace = Workspace(project, tmp_path, emulator.url, {})
+        for command in (
+            ("preview",),
+            ("up", "--yes", "--skip-preview"),
+            ("preview", "--expect-no-changes"),
+        ):
+            done = workspace.run(*command, "--non-interactive", "--color", "never")
+            assert done.returncode == 0, done.stdout + done.stderr
+        assert workspace.outputs() == {"image": IMAGE, "status": "SUCCESS"}
+        destroyed = workspace.run("destroy", "--yes", "--skip-preview", "--non-interactive")
+        assert destroyed.returncode == 0, destroyed.stdout + destroyed.stderr
+
+
 def test_a_typescript_program(sdks: Path, tmp_path: Path) -> None:
     """The example is type-checked against its SDK, and runs."""
     if shutil.which("npm") is None:

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
@@ -40,7 +41,7 @@ from .adoption import (
     was_changed_since,
 )
 from .change import Change
-from .client import ExecutionUnknown, ImageClient
+from .client import CheckAgain, ExecutionUnknown, ImageClient
 from .entities import (
     CONSISTENCY_WINDOW,
     EXECUTION_SUCCEEDED,
@@ -56,6 +57,7 @@ from .entities import (
     Outcome,
 )
 from .polling import cancel_and_wait, poll_delay, wait_until_ended
+from .references import MAX_AGE
 
 BeforeStart = Callable[[Change, ImageClient], Awaitable[None]]
 """Called immediately before an execution may be started, never before one is adopted; raises to refuse."""
@@ -164,9 +166,11 @@ class _ChangeRun:
         began = refused_since = loop.time()
         refused_for_role = False
         while True:
-            await self._check_before_start()
+            checked_until = await self._check_before_start()
             try:
-                execution_id = await client.start(change.request, token)
+                execution_id = await client.start(change.request, token, retry_until=checked_until)
+            except CheckAgain:
+                await asyncio.sleep(poll_delay(loop.time() - began))
             except ServiceError as error:
                 if error.code == RESOURCE_IN_USE:
                     adoptable = await self._wait_until_free(error, loop.time() - began)
@@ -189,10 +193,18 @@ class _ChangeRun:
             else:
                 return Answer(execution_id)
 
-    async def _check_before_start(self) -> None:
-        """Call the hook, unless an execution is under way: then a start adopts it or is refused, and starts nothing."""
-        if self._before_start is None or _is_under_way(await self._take_list()):
-            return
+    async def _check_before_start(self) -> float:
+        """Call the hook, unless an execution is under way: then a start adopts it or is refused, and starts nothing.
+
+        Returns:
+            The time until which a start may be sent, by the loop's clock. Later the execution under way may have ended,
+            or the AMIs may be in use.
+        """
+        if self._before_start is None:
+            return math.inf
+        now = asyncio.get_running_loop().time
+        if _is_under_way(await self._take_list()):
+            return now()
         try:
             await self._before_start(self._change, self._client)
         except ImageBuilderError:
@@ -200,6 +212,8 @@ class _ChangeRun:
             await asyncio.sleep(IMAGE_LAG)
             if not _is_under_way(await self._take_list()):
                 raise
+            return now()
+        return now() + MAX_AGE
 
     async def _take_list(self) -> Sequence[Execution]:
         """Return the executions as just listed; the next call lists them again."""
@@ -237,7 +251,7 @@ class _ChangeRun:
         return await find_adoptable_execution(change, client, await client.executions())
 
     async def _wait_for_others(self, listed: Sequence[Execution]) -> None:
-        """Wait for executions that do not block an immediate change and would change the image when they end."""
+        """Wait for executions that are at work, and that change the image when they end."""
         for execution in listed:
             with contextlib.suppress(ExecutionUnknown):
                 if execution.unfinished and await self._is_at_work(execution):
@@ -256,34 +270,44 @@ class _ChangeRun:
         """Wait until a blocking execution has ended; cancel it if it is a schedule that this change replaces."""
         client = self._client
         client.progress.blocking_execution = execution_id
-        gives_way, ended = await self._gives_way(execution_id), False
-        if not gives_way and self._change.cancels_schedules:
-            # Reads may lag behind the start of a schedule: wait a moment and look once more.
-            ended = await self._ends_within(IMAGE_LAG, execution_id)
-            gives_way = not ended and await self._gives_way(execution_id)
-        if gives_way:
-            await cancel_and_wait(client, execution_id)
-        elif not ended:
-            await wait_until_ended(client, execution_id)
+        # Reads may lag behind the start of a schedule: look once more. If another change has taken the date off the
+        # image, a schedule shows only by having no resources for long.
+        for limit in (IMAGE_LAG, _FIRST_RESOURCES, None) if self._change.cancels_schedules else (None,):
+            if await self._gives_way(execution_id, idle=limit is None):
+                await cancel_and_wait(client, execution_id)
+                break
+            if await self._ends_within(limit, execution_id):
+                break
         client.progress.blocking_execution = None
 
-    async def _ends_within(self, limit: float, execution_id: str) -> bool:
+    async def _ends_within(self, limit: float | None, execution_id: str) -> bool:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limit):
                 await wait_until_ended(self._client, execution_id)
                 return True
         return False
 
-    async def _gives_way(self, execution_id: str) -> bool:
-        """Return whether this change replaces an execution: its own schedule does, for a clean-up any schedule."""
+    async def _gives_way(self, execution_id: str, *, idle: bool) -> bool:
+        """Return whether this change replaces an execution: its own schedule, or for a clean-up any schedule.
+
+        Args:
+            execution_id: the execution.
+            idle: whether the wait was so long that an execution without resources counts as a schedule.
+        """
         change, client = self._change, self._client
         if execution_id == change.own_schedule:
-            snapshot = await client.snapshot(execution_id)
-            return not snapshot.resources and not snapshot.next_token
+            return await self._lists_nothing(execution_id)
         if not change.cancels_schedules:
             return False
-        listed = {execution.id: execution for execution in await client.executions()}
-        return execution_id in listed and await is_schedule(client, listed[execution_id])
+        execution = {each.id: each for each in await client.executions()}.get(execution_id)
+        if execution is None:
+            return False
+        idle = idle and execution.unfinished and execution.policy_arn is None
+        return await is_schedule(client, execution) or (idle and await self._lists_nothing(execution_id))
+
+    async def _lists_nothing(self, execution_id: str) -> bool:
+        snapshot = await self._client.snapshot(execution_id)
+        return not snapshot.resources and not snapshot.next_token
 
     # --- await and verify ------------------------------------------------------------------------------------------
 
@@ -330,6 +354,7 @@ class _ChangeRun:
         if snapshot.status not in EXECUTION_SUCCEEDED:
             age = snapshot.seconds_since(self._before[execution_id].began)
             return await self._await_end(token, execution_id, answer, age=age, snapshot=snapshot)
+        await self._wait_for_later(execution_id)
         outcome = await client.outcome(token, execution_id, snapshot=snapshot)
         image = outcome.image
         if not change.is_confirmed_by(image, execution_id):
@@ -343,6 +368,18 @@ class _ChangeRun:
         if await was_changed_since(change, client, execution_id, self._before):
             return None
         return Outcome(token, image, outcome.execution, outcome.resources)
+
+    async def _wait_for_later(self, execution_id: str) -> None:
+        """Wait for executions that are newer than one that has ended: the image may not show their effect before."""
+        later = [
+            execution
+            for execution in self._before.values()
+            if execution.unfinished and execution.came_after(self._before[execution_id]) is not False
+        ]
+        if later:
+            await self._wait_for_others(later)
+            listed = await self._client.executions()
+            self._before.update({execution.id: execution for execution in listed if execution.id in self._before})
 
     async def _await_end(
         self,

@@ -5,12 +5,14 @@ A missing image is :data:`GONE`; an unknown execution raises :class:`ExecutionUn
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ..aws import Service, answered_at
+from ..aws import OnRetry, Service, answered_at
 from ..errors import ImageBuilderError, ServiceError, TemporaryError
 from ..validation import ImageArn
 from .change import derive_token
@@ -41,6 +43,10 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 class ExecutionUnknown(TemporaryError):
     """The service does not know a lifecycle execution: it cannot be read yet, or not any more."""
+
+
+class CheckAgain(TemporaryError):
+    """A start has to be checked again before it is sent again."""
 
 
 class ImageClient:
@@ -78,11 +84,29 @@ class ImageClient:
         """Whether something since the first read may have changed the image."""
         self._deletes = self._deleted = False
 
-    async def start(self, request: Mapping[str, Any], token: str) -> str | None:
-        """Call ``StartResourceStateUpdate``; return the execution's id, or None after an immediate change."""
+    async def start(self, request: Mapping[str, Any], token: str, *, retry_until: float = math.inf) -> str | None:
+        """Call ``StartResourceStateUpdate``; return the execution's id, or None after an immediate change.
+
+        Args:
+            request: the parameters other than the ARN and the token.
+            token: the client token.
+            retry_until: the time until which it may be sent again after a transient error, by the loop's clock.
+
+        Raises:
+            CheckAgain: there was no answer, and the time has passed. The service may have started an execution.
+        """
         self._deletes = request["state"]["status"] == IMAGE_GONE
+        loop = asyncio.get_running_loop()
+
+        def on_retry(reason: str) -> None:
+            self.progress.retrying(reason)
+            if loop.time() >= retry_until:
+                raise CheckAgain(reason)
+
         try:
-            answer = await self._call("start_resource_state_update", resourceArn=self.arn, clientToken=token, **request)
+            answer = await self._call(
+                "start_resource_state_update", on_retry, resourceArn=self.arn, clientToken=token, **request
+            )
         except ServiceError as error:
             # A user's own token may be a secret, and the service repeats it in what it refuses.
             error.reason = error.reason.replace(token, "[redacted]")
@@ -281,6 +305,7 @@ class ImageClient:
         )
         try:
             async for page in pages:
+                self._note_time(answered_at(page))
                 yield page
         except ImageBuilderError as error:
             raise error.with_action(self.progress.action) from error.__cause__
@@ -293,14 +318,14 @@ class ImageClient:
                 raise ExecutionUnknown(error.reason, action=error.action) from error
             raise
 
-    async def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
+    async def _call(self, operation: str, on_retry: OnRetry | None = None, **parameters: Any) -> dict[str, Any]:
         try:
             answer = await self._service.call(
                 "imagebuilder",
                 self._region,
                 operation,
                 account=self._account,
-                on_retry=self.progress.retrying,
+                on_retry=on_retry or self.progress.retrying,
                 **parameters,
             )
         except ImageBuilderError as error:
