@@ -23,7 +23,11 @@ from tools.workspace import ROOT, Workspace
 
 IMAGE = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"
 ROLE = "arn:aws:iam::123456789012:role/ImageLifecycle"
-IMPORTS = "import importlib.util as util, pathlib, {0}; print(pathlib.Path({0}.__file__).parent, util.find_spec('{1}'))"
+IMPORTS = (
+    "import importlib.util as util, pathlib, {0}\n"
+    # A folder without modules, as the one where `make setup` puts pulumi-plugin.json, has no origin.
+    "print(pathlib.Path({0}.__file__).parent, getattr(util.find_spec('{1}'), 'origin', None))"
+)
 
 
 class Distribution(NamedTuple):
