@@ -213,6 +213,31 @@ class Run:
         if not self.errors and not self.stopping:
             await self._delete([each for each in self.stack.resources if each.replaced or each.name not in names])
 
+    async def preview(self, program: Program) -> None:
+        """Ask what `up` would do; record nothing."""
+        for declaration in program:
+            await self._preview(declaration)
+
+    async def import_images(self, program: Program) -> dict[str, str]:
+        """Read images into the state as the resources that declare them; return the state of each, by ARN.
+
+        One that cannot be imported is left to the program.
+        """
+        imported: dict[str, str] = {}
+        for declaration in program:
+            if self._find(declaration) or not self.stack.native:
+                continue
+            handler, arn = self._handlers[declaration.kind], declaration.arns[0]
+            current_call.set(self._call("read", self._new(declaration, declaration.inputs), {}, declaration.inputs))
+            found, error = await handler.find(Call("read", self.stack.urn(declaration.name, declaration.kind)), arn)
+            if found is None or error or not self.recording:
+                continue
+            found = _through_protocol(found)
+            inputs = {name: value for name, value in found.items() if name in handler.arguments}
+            self.stack.resources.append(Resource(declaration.name, declaration.kind, arn, inputs, found))
+            imported[arn] = found["state"]
+        return imported
+
     async def refresh(self) -> None:
         """Read all resources into the state."""
         await _all([asyncio.create_task(self._read(each)) for each in list(self.stack.resources) if not each.replaced])
@@ -237,7 +262,7 @@ class Run:
             return False
         inputs = _through_protocol(checked.inputs)
         changed = await handler.diff(call, old.outputs, inputs) if old else None
-        new = Resource(declaration.name, declaration.kind, "", inputs, {}, declaration.time_limit, declaration.after)
+        new = self._new(declaration, inputs)
         if old is None:
             return await self._create(new, None)
         assert changed is not None
@@ -250,6 +275,20 @@ class Run:
         if self.recording:
             self._record(old, replace(new, id=old.id, outputs=old.outputs))
         return True
+
+    async def _preview(self, declaration: Declaration) -> None:
+        """Check and diff a declaration; the native provider is asked for what its step would return, too."""
+        urn, native = self.stack.urn(declaration.name, declaration.kind), self.stack.native
+        handler, old = self._handlers[declaration.kind], self._find(declaration)
+        # The protocol's Check does not say that it is a preview, which the dynamic provider is told by its inputs.
+        call = Call("check", urn, declaration.time_limit, dry_run=not native)
+        current_call.set(self._call("check", self._new(declaration, {}), {}, declaration.inputs))
+        checked = await handler.check(call, old.inputs if old else {}, {**declaration.inputs})
+        inputs = _through_protocol(checked.inputs)
+        changed = await handler.diff(replace(call, operation="diff"), old.outputs, inputs) if old else None
+        if native and (changed is None or changed or (old and old.incomplete)):
+            olds = old.outputs if old and changed is not None and not changed.inputs.replace else {}
+            await handler.preview(replace(call, operation="update" if olds else "create"), olds, inputs)
 
     async def _create(self, new: Resource, replaces: Resource | None) -> bool:
         handler = self._handlers[new.kind]
@@ -340,6 +379,9 @@ class Run:
                 if each.name == name and each.kind == declaration.kind and not each.replaced:
                     return each
         return None
+
+    def _new(self, declaration: Declaration, inputs: Mapping[str, Any]) -> Resource:
+        return Resource(declaration.name, declaration.kind, "", inputs, {}, declaration.time_limit, declaration.after)
 
     def _call(self, operation: str, resource: Resource, olds: Mapping[str, Any], news: Mapping[str, Any]) -> EngineCall:
         properties = news or olds

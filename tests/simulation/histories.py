@@ -86,7 +86,7 @@ class Step:
 
     Args:
         seed: decides what is drawn in the course of the run.
-        command: ``up``, ``refresh``, ``refresh-up`` or ``destroy``.
+        command: ``up``, ``preview``, ``refresh``, ``refresh-up`` or ``destroy``.
         program: what is declared.
         pause: seconds before it.
         stack: the stack's name.
@@ -95,6 +95,7 @@ class Step:
         events: what others do meanwhile.
         parallel: how many steps run side by side.
         alongside: whether the next step begins while this one runs.
+        imports: the single resources that are imported before, where no state has them.
     """
 
     seed: int
@@ -107,6 +108,7 @@ class Step:
     events: tuple[Event, ...] = ()
     parallel: int = 16
     alongside: bool = False
+    imports: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,8 @@ class _Generator:
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
         self._names = 0
+        self._programs: list[Program] = []
+        self._imports: list[str] = []
         self._clock = 0.0
         """Seconds that have passed at least when a program is written: a schedule lies after it."""
 
@@ -164,6 +168,7 @@ class _Generator:
             pause = chance.choice((0.0, 0.0, 1.0, 5.0, 40.0, 700.0, 86400.0)) if number else 0.0
             self._clock += pause
             program = self._edit(program)
+            self._programs.append(program)
             steps += self._steps(program, pause)
         return History(
             seed,
@@ -238,8 +243,11 @@ class _Generator:
                     self._add_image,
                     self._remove_image,
                     self._replace,
+                    self._edit_scope,
+                    self._revert,
+                    self._import,
                 ),
-                (8, 2, 2, 2, 2, 2, 2, 2, 2),
+                (8, 2, 2, 2, 2, 2, 2, 2, 2, 1, 2, 1),
             )[0](program)
         return program or self._first_program()
 
@@ -292,6 +300,7 @@ class _Generator:
     def _cleanup(self, arn: str) -> Declaration:
         chance = self._chance
         inputs: dict[str, Any] = {"resource_arn": arn, "execution_role": self._role(), "in_use": self._in_use()}
+        inputs |= self._max_amis()
         if self._images[arn].get("type") != "DOCKER" and chance.random() < 0.3:
             inputs["include_resources"] = {"amis": True, "snapshots": chance.random() < 0.7}
             if chance.random() < 0.5:
@@ -307,6 +316,9 @@ class _Generator:
     def _in_use(self) -> str:
         return self._chance.choices(("ignore", "refuse", "wait", "warn"), (55, 25, 15, 5))[0]
 
+    def _max_amis(self) -> dict[str, Any]:
+        return {"max_amis": self._chance.choice((1, 2, 5))} if self._chance.random() < 0.06 else {}
+
     def _exclusion_rules(self) -> dict[str, Any]:
         chance = self._chance
         rules: dict[str, Any] = {
@@ -321,7 +333,7 @@ class _Generator:
     def _change(self, arns: list[str]) -> dict[str, Any]:
         """Return the arguments of a state update that suit some images."""
         chance = self._chance
-        inputs: dict[str, Any] = {"in_use": self._in_use()}
+        inputs: dict[str, Any] = {"in_use": self._in_use(), **self._max_amis()}
         docker = any(self._images[arn].get("type") == "DOCKER" for arn in arns)
         failed = any(self._images[arn].get("state") == "FAILED" for arn in arns)
         if docker or failed or chance.random() < 0.08:
@@ -341,7 +353,7 @@ class _Generator:
         )
         if chance.random() < 0.1:
             inputs["triggers"] = [f"{SECRET}{chance.randint(1, 3)}"]
-        if chance.random() < 0.05:
+        if chance.random() < 0.07:
             inputs["client_token"] = TOKEN.format(chance.randint(1, 2))
         if chance.random() < 0.1:
             inputs["wait"] = False
@@ -363,6 +375,43 @@ class _Generator:
             inputs = {**arns, **self._change(list(one.arns))}
         return _with(program, one, replace(one, inputs=inputs))
 
+    def _edit_scope(self, program: Program) -> Program:
+        """Change the image alone, or the AMIs under it too."""
+        one = self._one(program, "single", "fleet")
+        if one is None or one.inputs["state"] == "DELETED":
+            return program
+        scope = ("execution_role", "include_resources", "exclusion_rules")
+        inputs = {name: value for name, value in one.inputs.items() if name not in scope}
+        if "include_resources" not in one.inputs:
+            inputs |= {"execution_role": self._role(), "include_resources": {"amis": True}}
+        return _with(program, one, replace(one, inputs=inputs))
+
+    def _revert(self, program: Program) -> Program:
+        """Go back to an earlier program, now and then under other names."""
+        earlier = self._chance.choice(self._programs)
+        if self._chance.random() < 0.5:
+            return earlier
+        names = {each.name: self._name(each.kind) for each in earlier}
+        return tuple(
+            replace(each, name=names[each.name], alias=None, after=tuple(names.get(name, name) for name in each.after))
+            for each in earlier
+        )
+
+    def _import(self, program: Program) -> Program:
+        """Declare an image that is there as it may be, once it has been imported."""
+        declared = {arn for each in program for arn in each.arns if each.kind != "cleanup"}
+        free = [
+            arn
+            for arn, about in self._images.items()
+            if arn not in declared and about.get("type") != "DOCKER" and about["state"] != "FAILED"
+        ]
+        if not free:
+            return program
+        inputs = {"resource_arn": self._chance.choice(free), "state": self._chance.choice(TARGETS)}
+        new = Declaration(self._name("single"), "single", inputs)
+        self._imports.append(new.name)
+        return self._order([*program, new])
+
     def _edit_options(self, program: Program) -> Program:
         chance = self._chance
         one = self._one(program)
@@ -373,6 +422,7 @@ class _Generator:
             inputs["execution_role"] = self._role()
         if one.kind != "cleanup":
             inputs["wait"] = chance.random() < 0.8
+            inputs |= self._max_amis()
             inputs["on_destroy"] = chance.choice(
                 ("retain", "cancel") if inputs["state"] == "DELETED" else ("retain", "cancel", "restore")
             )
@@ -467,6 +517,9 @@ class _Generator:
             if attempt:
                 pause = chance.choice((0.0, 0.0, 0.5, 3.0, 20.0, 700.0))
                 self._clock += pause
+            if chance.random() < 0.15:
+                steps.append(Step(chance.getrandbits(32), "preview", program, pause, faults=self._draw_faults()))
+                pause = 0.0
             command = chance.choices(("up", "refresh", "refresh-up", "destroy"), (75, 8, 7, 10))[0]
             steps.append(
                 Step(
@@ -478,6 +531,7 @@ class _Generator:
                     faults=self._draw_faults(),
                     events=self._draw_events(),
                     parallel=chance.choice((1, 4, 16, 16)),
+                    imports=tuple(each.name for each in program if each.name in self._imports),
                 )
             )
         if self._rivals and chance.random() < 0.3:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from imagebuilder_emulator.aws_effects import exclusion_reason
-from pulumi_imagebuilder.lifecycle.state import DECLARED_AT
+from pulumi_imagebuilder.lifecycle.guard import PREVIEW_TIME_LIMIT
+from pulumi_imagebuilder.lifecycle.state import DECLARED_AT, PREVIOUS
 from pulumi_imagebuilder.validation import Kind, request
 
 from .arena import Body, World, Write, body_of, is_removal, without_schedule
@@ -26,6 +27,8 @@ _LAG = 5.0
 """Seconds for which what others have done may not be seen."""
 _RACE = 120.0
 """Seconds between a look at the executions and the start after it, with a call that is retried between."""
+_PREVIEW = 2 * PREVIEW_TIME_LIMIT + 1
+"""Seconds that the preview of a resource takes at most: of what it replaces, too."""
 _CLAIMS_WAIT = 5.5
 """Seconds that a delete may wait for what the program declares, before its time limit begins."""
 
@@ -104,6 +107,8 @@ class Invariants:
     def __init__(self, world: World) -> None:
         self._world = world
         self._declared: dict[str, Declared] = {}
+        self._taken: dict[int, dict[str, int]] = {}
+        """By call of the engine, how many AMIs of each image it takes away."""
         self.broken: list[Broken] = []
 
     def declared(self, stack: str) -> Declared:
@@ -209,14 +214,59 @@ class Invariants:
             ):
                 self.add("in use", f"{call.operation} of {call.name} takes away {ami.id}, which a {kind} uses")
 
+    def check_max_amis(self, write: Write) -> None:
+        """Check that a call of the engine takes away no more AMIs than it may, with what it has started before."""
+        call: EngineCall = write.call
+        most = (call.news or call.olds).get("max_amis")
+        taken = self._taken.setdefault(call.number, {})
+        taken[write.arn] = max(taken.get(write.arn, 0), self._count_taken(write))
+        if most is not None and sum(taken.values()) > most:
+            self.add("max_amis", f"{call.operation} of {call.name} takes away {sum(taken.values())} AMIs of {most:g}")
+
+    def _count_taken(self, write: Write) -> int:
+        asked = {name: json.loads(value) for name, value in write.body}
+        target, image = asked["state"]["status"], self._world.image(write.arn)
+        if target not in ("DISABLED", "DELETED") or not asked.get("includeResources", {}).get("amis") or image is None:
+            return 0
+        rules = asked.get("exclusionRules", {}).get("amis", {})
+        return sum(
+            self._world.ami_state(ami) not in ("gone", "disabled" if target == "DISABLED" else "")
+            and exclusion_reason(ami, rules, self._world.now) is None
+            for ami in image.amis
+        )
+
+    def check_imported(self, write: Write, state: str, at: float) -> None:
+        """Check that what is imported in the state that is declared is not started.
+
+        Args:
+            write: what was started.
+            state: the state that the image was imported in.
+            at: when, by the loop's time.
+        """
+        moved = any(each.at >= at for each in self._world.writes_of(write.arn))
+        declared = write.call.news.keys() <= write.call.olds.keys() and write.call.news["state"] == state
+        if declared and not moved and not self._world.touched_by_others(write.arn, write.by, at):
+            self.add("imported", f"{write.call.name} starts {_text(write)}, which was imported so")
+
+    def check_preview(self, name: str, seconds: float) -> None:
+        """Check that the preview of a resource does not take long.
+
+        Args:
+            name: the resource.
+            seconds: how long it took.
+        """
+        if seconds > _PREVIEW:
+            self.add("preview", f"the preview of {name} took {seconds:g}s")
+
     def check_cancel(self, execution_id: str, stack: str, call: EngineCall, *, by_program: bool) -> None:
         """Check a cancellation that the service is asked for."""
         execution, write = self._world.execution(execution_id), self._world.write_of(execution_id)
         if execution is None or not execution.unfinished:
             return
         own = write is not None and write.by == stack
-        # What has just begun may look like a schedule to a clean-up.
-        if not own and not (call.kind == "cleanup" and (execution.scheduled or not execution.impacts)):
+        # The same declaration in two stacks is one. What has just begun may look like a schedule to a clean-up.
+        adopted = execution_id in repr(call.olds)
+        if not own and not adopted and not (call.kind == "cleanup" and (execution.scheduled or not execution.impacts)):
             self.add(
                 "cancelled another's",
                 f"{call.operation} of {call.name} cancels {execution_id} of {execution.image_arn}",
@@ -266,6 +316,20 @@ class Invariants:
                 or end.call.operation == "create"
             ):
                 self._check_target(arn, inputs["state"], f"{end.call.operation} of {end.call.name}")
+            self._check_rerun(end, arn, olds, outputs)
+
+    def _check_rerun(self, end: CallEnd, arn: str, olds: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
+        """Check that the execution of what was declared before does not answer for what is declared now."""
+        before, call = end.call.olds, end.call
+        if call.operation != "update" or PREVIOUS in before or not olds.get("lifecycle_execution_id"):
+            return
+        sent = ("state", "include_resources", "exclusion_rules", "triggers")
+        differs = any(before.get(name) != call.news.get(name) for name in sent)
+        same = olds["lifecycle_execution_id"] == outputs.get("lifecycle_execution_id")
+        if differs and same and self._world.image(arn) is not None:
+            self.add(
+                LOST, f"update of {call.name} reports success, and {arn} is as {olds['lifecycle_execution_id']} left it"
+            )
 
     def _check_target(self, arn: str, target: str, who: str) -> None:
         state = self._world.state(arn)
@@ -280,7 +344,7 @@ class Invariants:
         call, world = end.call, self._world
         for arn in call.arns:
             declared = by_program and self.declared(stack).declares(arn)
-            if declared or world.touched_by_others(arn, stack, end.began) or self._others_keep(arn, stack, call):
+            if declared or world.touched_by_others(arn, stack, end.began - _LAG) or self._others_keep(arn, stack, call):
                 continue
             if call.kind == "cleanup":
                 self._check_target(arn, "DELETED", f"delete of {call.name}")
@@ -360,7 +424,9 @@ class Invariants:
             self.add(LOST, f"{where}, it is {state}, and the state has {outputs.get('image_state')}")
         last = executions[0] if executions else None
         if state != target:
-            kept = target == "DELETED" and last and last.target == "DELETED" and last.status == "SUCCESS"
+            # A deletion may have kept the record. Somebody else may have changed that since, to the state that it had.
+            deletions = [each for each in (executions[:1] if alone else executions) if each.target == "DELETED"]
+            kept = target == "DELETED" and any(each.status == "SUCCESS" for each in deletions)
             if not kept:
                 self.add(LOST, f"{where}, and it is {state}")
                 return
@@ -377,8 +443,16 @@ class Invariants:
         ):
             # Its rules left nothing out.
             did.pop("exclusionRules", None)
+        if write and is_removal(write):
+            # A token known with another role answers for the newest execution of its kind; to restore leaves out less.
+            declared.pop("exclusionRules", None)
+            did.pop("exclusionRules", None)
         for body in (did, declared):
             body.pop("updateAt", None)
+            if execution and execution.scheduled and write and write.call.name != declaration.name:
+                # Until its time a schedule shows nothing but its time: a new resource takes over what has the same.
+                body.pop("exclusionRules", None)
+                body.pop("includeResources", None)
         # A deletion may have been another one, and there is nothing left to be deleted.
         if write is None or (did != declared and target != "DELETED"):
             what = _text(write) if write else "nothing"

@@ -69,7 +69,8 @@ class SimulatedService(Service):
 
     Args:
         world: the services.
-        interrupt: called before each call and before its answer with the operation; may raise or kill the run.
+        interrupt: called before each call and before its answer with the operation; may raise or kill the run. Where it
+            raises what is transient, the request or the answer is lost.
     """
 
     def __init__(self, world: World, interrupt: Callable[[str, str], None] = lambda when, operation: None) -> None:
@@ -93,10 +94,13 @@ class SimulatedService(Service):
         delay = 0.5
         while True:
             await asyncio.sleep(LATENCY)
-            self._interrupt("before", operation)
             self.counts[operation] = self.counts.get(operation, 0) + 1
             try:
+                self._interrupt("before", operation)
                 answer = self._world.inprocess.call(service, region, operation, parameters)
+                await asyncio.sleep(LATENCY)
+                self._interrupt("after", operation)
+                return answer
             except (ClientError, ConnectionClosedError) as error:
                 await asyncio.sleep(LATENCY)
                 if not is_transient(error):
@@ -105,7 +109,3 @@ class SimulatedService(Service):
                     on_retry(f"retrying after {self._describe(error)}")
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, 20.0)
-                continue
-            await asyncio.sleep(LATENCY)
-            self._interrupt("after", operation)
-            return answer

@@ -21,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import math
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
@@ -36,7 +37,7 @@ from .adoption import (
     was_moved_since,
 )
 from .change import Change
-from .client import ExecutionUnknown, ImageClient
+from .client import CheckAgain, ExecutionUnknown, ImageClient
 from .entities import (
     EXECUTION_SUCCEEDED,
     EXECUTION_UNSUCCESSFUL,
@@ -47,6 +48,7 @@ from .entities import (
     Outcome,
 )
 from .polling import CONSISTENCY_WINDOW, cancel_and_wait, poll_delay, wait_until_ended
+from .references import MAX_AGE
 
 BeforeStart = Callable[[Change, ImageClient], Awaitable[None]]
 """Called immediately before an execution may be started, and never where one may be adopted; raises to refuse."""
@@ -161,9 +163,11 @@ class _Application:
         began = refused_since = loop.time()
         refused_for_role = False
         while True:
-            await self._check_before_start()
+            checked_until = await self._check_before_start()
             try:
-                execution_id = await client.start(change.request, token)
+                execution_id = await client.start(change.request, token, retry_until=checked_until)
+            except CheckAgain:
+                await asyncio.sleep(poll_delay(loop.time() - began))
             except ServiceError as error:
                 if error.code == "ResourceInUseException":
                     adoptable = await self._wait_until_free(error, loop.time() - began)
@@ -186,10 +190,18 @@ class _Application:
             else:
                 return Answer(execution_id)
 
-    async def _check_before_start(self) -> None:
-        """Call the hook, unless an execution is under way: then a start adopts it or is refused, and starts nothing."""
-        if self._before_start is None or await self._is_under_way():
-            return
+    async def _check_before_start(self) -> float:
+        """Call the hook, unless an execution is under way: then a start adopts it or is refused, and starts nothing.
+
+        Returns:
+            Until when a start may be sent, by the loop's time. One that is sent later may find that the execution under
+            way has ended, or that the AMIs are used by now.
+        """
+        if self._before_start is None:
+            return math.inf
+        now = asyncio.get_running_loop().time
+        if await self._is_under_way():
+            return now()
         try:
             await self._before_start(self._change, self._client)
         except ImageBuilderError:
@@ -197,6 +209,8 @@ class _Application:
             await asyncio.sleep(_LAG)
             if not await self._is_under_way():
                 raise
+            return now()
+        return now() + MAX_AGE
 
     async def _is_under_way(self) -> bool:
         listed, self._listed = self._listed, None
@@ -235,7 +249,7 @@ class _Application:
         return await find_adoptable_execution(change, client, await client.executions())
 
     async def _wait_for_others(self, listed: Sequence[Execution]) -> None:
-        """Wait for executions that an immediate change would pass, and that would move the image when they end."""
+        """Wait for executions that are at work, and that move the image when they end."""
         for execution in listed:
             with contextlib.suppress(ExecutionUnknown):
                 if execution.unfinished and await self._is_at_work(execution):
@@ -254,9 +268,10 @@ class _Application:
         """Wait until an execution that has the image in use has ended; a schedule that is to give way is cancelled."""
         client = self._client
         client.progress.blocking_execution = execution_id
-        # Reads may lag behind the start of a schedule: what is not seen to be one yet is looked at once more.
-        for limit in (_LAG, None) if self._change.cancels_schedules else (None,):
-            if await self._gives_way(execution_id):
+        # Reads may lag behind the start of a schedule: what is not seen to be one yet is looked at once more. Where
+        # another change has taken the date off the image, only its idleness shows it.
+        for limit in (_LAG, _FIRST_RESOURCES, None) if self._change.cancels_schedules else (None,):
+            if await self._gives_way(execution_id, idle=limit is None):
                 await cancel_and_wait(client, execution_id)
                 break
             with contextlib.suppress(TimeoutError):
@@ -265,16 +280,27 @@ class _Application:
                     break
         client.progress.blocking_execution = None
 
-    async def _gives_way(self, execution_id: str) -> bool:
-        """Return whether an execution is a schedule that this change replaces: its own, or any for a clean-up."""
+    async def _gives_way(self, execution_id: str, *, idle: bool) -> bool:
+        """Return whether an execution is a schedule that this change replaces: its own, or any for a clean-up.
+
+        Args:
+            execution_id: the execution.
+            idle: whether it has been waited for so long that one without resources waits for its time.
+        """
         change, client = self._change, self._client
         if execution_id == change.own_schedule:
-            snapshot = await client.snapshot(execution_id)
-            return not snapshot.resources and not snapshot.next_token
+            return await self._lists_nothing(execution_id)
         if not change.cancels_schedules:
             return False
-        listed = {execution.id: execution for execution in await client.executions()}
-        return execution_id in listed and await is_schedule(client, listed[execution_id])
+        execution = {each.id: each for each in await client.executions()}.get(execution_id)
+        if execution is None:
+            return False
+        idle = idle and execution.unfinished and execution.policy_arn is None
+        return await is_schedule(client, execution) or (idle and await self._lists_nothing(execution_id))
+
+    async def _lists_nothing(self, execution_id: str) -> bool:
+        snapshot = await self._client.snapshot(execution_id)
+        return not snapshot.resources and not snapshot.next_token
 
     # --- await and verify ------------------------------------------------------------------------------------------
 
@@ -319,6 +345,7 @@ class _Application:
         if snapshot.status not in EXECUTION_SUCCEEDED:
             age = snapshot.seconds_since(self._before[execution_id].age)
             return await self._verify_new(token, execution_id, answer, age=age, snapshot=snapshot)
+        await self._wait_for_later(execution_id)
         outcome = await client.outcome(token, execution_id, snapshot=snapshot)
         image = outcome.image
         if not change.is_confirmed_by(image, execution_id):
@@ -332,6 +359,18 @@ class _Application:
         if await was_moved_since(change, client, execution_id, self._before):
             return _NEXT_CANDIDATE
         return Outcome(token, image, outcome.execution, outcome.resources)
+
+    async def _wait_for_later(self, execution_id: str) -> None:
+        """Wait for executions that came after one that has ended: until they end, the image may show it unmoved."""
+        later = [
+            execution
+            for execution in self._before.values()
+            if execution.unfinished and execution.came_after(self._before[execution_id]) is not False
+        ]
+        if later:
+            await self._wait_for_others(later)
+            listed = await self._client.executions()
+            self._before.update({execution.id: execution for execution in listed if execution.id in self._before})
 
     async def _verify_new(
         self,

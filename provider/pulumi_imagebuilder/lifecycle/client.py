@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +47,10 @@ class ExecutionUnknown(TemporaryError):
     """The service does not know a lifecycle execution: it cannot be read yet, or has been forgotten."""
 
 
+class CheckAgain(TemporaryError):
+    """A start would be sent again, and what was checked before it may not hold any more."""
+
+
 class ImageClient:
     """The calls that concern one image build version, in the image's own region.
 
@@ -78,11 +84,29 @@ class ImageClient:
         """Whether anything has happened since the first read that may have changed the image."""
         self._deletes = self._deleted = False
 
-    async def start(self, request: Mapping[str, Any], token: str) -> str | None:
-        """Call ``StartResourceStateUpdate``; return the execution's id, or None after an immediate change."""
+    async def start(self, request: Mapping[str, Any], token: str, *, retry_until: float = math.inf) -> str | None:
+        """Call ``StartResourceStateUpdate``; return the execution's id, or None after an immediate change.
+
+        Args:
+            request: the parameters other than the ARN and the token.
+            token: the client token.
+            retry_until: until when it may be sent again after a transient error, by the loop's time.
+
+        Raises:
+            CheckAgain: it was not answered, and may not be sent again. What was sent may have started an execution.
+        """
         self._deletes = request["state"]["status"] == IMAGE_GONE
+        loop = asyncio.get_running_loop()
+
+        def on_retry(reason: str) -> None:
+            self.progress.retrying(reason)
+            if loop.time() >= retry_until:
+                raise CheckAgain(reason)
+
         try:
-            answer = await self._call("start_resource_state_update", resourceArn=self.arn, clientToken=token, **request)
+            answer = await self._call(
+                "start_resource_state_update", on_retry, resourceArn=self.arn, clientToken=token, **request
+            )
         except ServiceError as error:
             # A user's own token may be a secret, and the service repeats it in what it refuses.
             error.reason = error.reason.replace(token, "[redacted]")
@@ -291,6 +315,7 @@ class ImageClient:
         )
         try:
             async for page in pages:
+                self._note_time(answered_at(page))
                 yield page
         except ImageBuilderError as error:
             raise error.with_action(self.progress.action) from error.__cause__
@@ -303,14 +328,16 @@ class ImageClient:
                 raise ExecutionUnknown(error.reason, action=error.action) from error
             raise
 
-    async def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
+    async def _call(
+        self, operation: str, on_retry: Callable[[str], None] | None = None, **parameters: Any
+    ) -> dict[str, Any]:
         try:
             answer = await self._service.call(
                 "imagebuilder",
                 self._region,
                 operation,
                 account=self._account,
-                on_retry=self.progress.retrying,
+                on_retry=on_retry or self.progress.retrying,
                 **parameters,
             )
         except ImageBuilderError as error:

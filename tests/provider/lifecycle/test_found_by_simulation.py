@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ConnectionClosedError
 from pulumi_imagebuilder.claims import Claims
 from pulumi_imagebuilder.handlers import CleanupHandler, Handler, StateUpdateHandler
 from pulumi_imagebuilder.host import Call, Host
@@ -295,3 +296,96 @@ def test_a_repeated_answer_is_not_believed_because_of_a_date_that_was_left(make_
     assert error is None
     assert stack.up(read, **declared).error is None
     assert stack.image_state() == "DEPRECATED"
+
+
+def test_an_execution_whose_answer_was_lost_is_of_this_run(make_stack: MakeStack) -> None:
+    """It has failed before the answer came: no other one is started, although the image itself was not read before."""
+    stack = make_stack()
+    far = (datetime.now(UTC) + timedelta(days=30)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    created = stack.up(state="DEPRECATED", update_at=far, **AMIS)
+    assert created.error is None
+    stack.world.inprocess.call(
+        "imagebuilder",
+        "us-east-1",
+        "cancel_lifecycle_execution",
+        {"lifecycleExecutionId": created.state["lifecycle_execution_id"], "clientToken": "other"},
+    )
+    run(asyncio.sleep(60), stack.loop)
+    lost = []
+
+    def lose_first_answer(when: str, operation: str) -> None:
+        if (when, operation) == ("after", "start_resource_state_update") and not lost:
+            lost.append(operation)
+            stack.loop.now += 5
+            raise ConnectionClosedError(endpoint_url="in process")
+
+    inputs = stack.inputs(state="DISABLED", **{**AMIS, "execution_role": "Missing"})
+    handler = stack.handler(StateUpdateHandler, lose_first_answer)
+    failed = run(handler.update(Call("update", "u"), created.state, inputs), stack.loop)
+    assert "The execution role Missing does not exist" in str(failed.error)
+    assert lost
+    assert [each.status for each in stack.world.executions(ARN)] == ["CANCELLED", "FAILED"]
+
+
+def test_what_an_execution_under_way_is_about_to_move_is_not_adopted(make_stack: MakeStack) -> None:
+    """The same was done before and its state is lost; the image shows it, but not for long."""
+    stack = make_stack()
+    assert stack.up(state="DISABLED", **AMIS).error is None
+    stack.start("DEPRECATED", executionRole="R", includeResources={"amis": True})
+    again = stack.up(state="DISABLED", **AMIS)
+    assert again.error is None
+    run(asyncio.sleep(60), stack.loop)
+    assert stack.image_state() == "DISABLED"
+    assert [each.target for each in stack.world.executions(ARN)] == ["DISABLED", "DEPRECATED", "DISABLED"]
+
+
+def test_a_clean_up_does_not_wait_for_a_schedule_whose_date_is_gone(make_stack: MakeStack) -> None:
+    """Another client's change takes the date off the image: what lists no resources for long is a schedule."""
+    stack = make_stack()
+    far = datetime.now(UTC) + timedelta(days=30)
+    stack.start("DEPRECATED", updateAt=far, executionRole="R", includeResources={"amis": True})
+    stack.start("AVAILABLE")
+    state = {"resource_arn": ARN, "execution_role": "R", "in_use": "ignore"}
+    error = run(stack.handler(CleanupHandler).delete(Call("delete", "u"), state), stack.loop)
+    assert error is None
+    assert stack.image_state() == "DELETED"
+    assert 120 < stack.loop.time() < 180
+
+
+def test_an_earlier_execution_does_not_complete_an_update_that_was_not_started(make_stack: MakeStack) -> None:
+    """The state of an update that ran out of time has the execution before it, which a refresh sees end well."""
+    stack = make_stack()
+    rules = {"exclusion_rules": {"amis": {"is_public": True}}}
+    created = stack.up(state="DISABLED", wait=False, **rules, **AMIS)
+    assert created.error is None
+    inputs = stack.inputs(state="DISABLED", wait=False, **AMIS)
+    handler = stack.handler(StateUpdateHandler)
+    late = run(handler.update(Call("update", "u", time_limit=0.01), created.state, inputs), stack.loop)
+    assert late.error is not None
+    run(asyncio.sleep(60), stack.loop)
+    read, error = run(stack.handler(StateUpdateHandler).read(Call("read", "u"), late.state), stack.loop)
+    assert error is None
+    assert read["status"] == "SUCCESS"
+    assert stack.handler(StateUpdateHandler).changed(read, inputs)
+    assert stack.up(read, state="DISABLED", wait=False, **AMIS).error is None
+    assert [each.target for each in stack.world.executions(ARN)] == ["DISABLED", "DISABLED"]
+
+
+def test_a_start_that_is_sent_again_is_checked_again(make_stack: MakeStack) -> None:
+    """Nothing is checked while an execution has the image in use; it may have ended when the start gets through."""
+    stack = make_stack(amis=[{}, {}])
+    stack.start("DEPRECATED", executionRole="R", includeResources={"amis": True})
+    lost = []
+
+    def lose_first_start(when: str, operation: str) -> None:
+        if (when, operation) == ("before", "start_resource_state_update") and not lost:
+            lost.append(operation)
+            stack.loop.now += 30
+            raise ConnectionClosedError(endpoint_url="in process")
+
+    handler = stack.handler(StateUpdateHandler, lose_first_start)
+    inputs = stack.inputs(state="DISABLED", max_amis=1, **AMIS)
+    refused = run(handler.create(Call("create", "u"), inputs), stack.loop)
+    assert "2 AMIs would be disabled, and max_amis is 1: nothing is started" in str(refused.error)
+    assert lost
+    assert [each.target for each in stack.world.executions(ARN)] == ["DEPRECATED"]
