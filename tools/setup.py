@@ -262,7 +262,8 @@ def prepare_environment(progress: Progress) -> None:
 
     # Both in one command: what the extra asks for is then the one beside it, and no index is asked for it.
     editable = ["--editable", str(ROOT / "emulator"), "--editable", f"{ROOT}[dev]"]
-    run([*pip, "install", "--progress-bar", "off", *editable], on_line=on_line, tick=on_tick)
+    # Not compiled beforehand: pulumi-aws has thousands of modules, of which a program loads a few.
+    run([*pip, "install", "--no-compile", "--progress-bar", "off", *editable], on_line=on_line, tick=on_tick)
     (packages,) = ENVIRONMENT.glob("lib/python*/site-packages")
     show_pulumi_the_marker(packages)
     stamp.write_text(wanted, encoding="utf-8")
