@@ -33,7 +33,21 @@ SEED: dict[str, Any] = {
             "amis": [{"region": "us-east-1", "snapshots": 2}, {"region": "eu-west-1", "public": True}, {}],
         },
         {"arn": ARN.format("web/1.1.0"), "amis": [{"region": region} for region in REGIONS]},
-        {"arn": ARN.format("web/1.2.0"), "amis": [{"region": region} for region in REGIONS]},
+        {
+            "arn": ARN.format("web/1.2.0"),
+            "amis": [
+                {
+                    "region": "us-east-1",
+                    "used_by": {
+                        "auto_scaling_groups": ["web"],
+                        "launch_templates": ["web"],
+                        "parameters": ["/golden/web"],
+                    },
+                },
+                {"region": "eu-west-1", "used_by": {"launch_templates": ["web-eu"]}},
+                {"region": "us-west-2"},
+            ],
+        },
     ],
 }
 PROGRAM = f"""

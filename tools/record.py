@@ -27,7 +27,9 @@ from xml.sax.saxutils import escape
 
 import pyte
 
-COLUMNS, LINES = 120, 36
+COLUMNS, LINES = 136, 36
+"""As wide as the progress on a resource's row needs: `pulumi` cuts off what does not fit."""
+
 WIDTH, HEIGHT, MARGIN = 8.0, 18, 16
 FRAME_INTERVAL = 0.1
 """Seconds; changes that follow each other faster are one frame."""

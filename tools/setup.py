@@ -240,18 +240,30 @@ def prepare_environment(progress: Progress) -> None:
     # installed the new one of what it depends on, and would take the new command away with it.
     run([*pip, "uninstall", "--quiet", "--yes", *PACKAGES])
     counts: Counter[str] = Counter()
+    installing = 0
 
     def on_line(line: str) -> None:
+        nonlocal installing
         word, _, rest = line.strip().partition(" ")
         counts[word] += 1
         if line.startswith("Installing collected packages: "):
-            progress.show("install Python packages", f"{rest.count(',') + 1} of them")
+            installing = rest.count(",") + 1
+            on_tick()
         elif word in {"Collecting", "Downloading"}:
             progress.show("fetch Python packages", f"{counts['Collecting']} found, {counts['Downloading']} downloaded")
 
+    def on_tick() -> None:
+        # pip says nothing while it installs; what is done has its own folder.
+        if installing:
+            done = len(list(ENVIRONMENT.glob("lib/python*/site-packages/*.dist-info")))
+            progress.show("install Python packages", f"{min(done, installing)} of {installing}")
+        else:
+            progress.tick()
+
     # Both in one command: what the extra asks for is then the one beside it, and no index is asked for it.
     editable = ["--editable", str(ROOT / "emulator"), "--editable", f"{ROOT}[dev]"]
-    run([*pip, "install", "--progress-bar", "off", *editable], on_line=on_line, tick=progress.tick)
+    # Not compiled beforehand: pulumi-aws has thousands of modules, of which a program loads a few.
+    run([*pip, "install", "--no-compile", "--progress-bar", "off", *editable], on_line=on_line, tick=on_tick)
     (packages,) = ENVIRONMENT.glob("lib/python*/site-packages")
     show_pulumi_the_marker(packages)
     stamp.write_text(wanted, encoding="utf-8")

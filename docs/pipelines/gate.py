@@ -1,4 +1,7 @@
-"""Fail where a preview warns of what `pulumi up` would refuse: `pulumi preview --json | python gate.py`."""
+"""Fail where a preview warns of what `pulumi up` would refuse.
+
+pulumi preview --json | python gate.py
+"""
 
 import json
 import sys
@@ -7,5 +10,6 @@ failed = False
 for diagnostic in json.load(sys.stdin).get("diagnostics") or []:
     print(diagnostic["message"].strip())
     ours = "imagebuilder:" in diagnostic.get("urn", "")
-    failed |= diagnostic["severity"] == "error" or (ours and diagnostic["severity"] == "warning")
+    severity = diagnostic["severity"]
+    failed |= severity == "error" or (ours and severity == "warning")
 sys.exit(failed)

@@ -1,4 +1,4 @@
-"""The images that the program declares in a run: what it declares is never undone.
+"""Record which images the program declares in this run (claims): a claimed image is never undone.
 
 An engine may run several provider processes at once, as for a resource that moves from the dynamic to the native
 provider, or from one explicit provider to another: each writes what it has checked into a file of its own, which it
@@ -23,14 +23,14 @@ except ImportError:  # Windows: each process knows its own declarations alone.
     fcntl = None  # type: ignore[assignment]
 
 _QUIET, _MAX_QUIET_WAIT = 0.5, 5.0
-"""Seconds without a new declaration after which the program is taken to have none on its way, and the most to wait."""
+"""Seconds without a new declaration after which no other one is expected, and the most seconds to wait for that."""
 
 
 class Claims:
-    """The images that the program declares in this run, by any resource of any of the engine's provider processes.
+    """Records the images that the program declares in this run, in all of the engine's provider processes.
 
     Args:
-        run: what all processes of a run have in common, as the engine's address. Default: this process is the only one.
+        run: equal in all processes of a run, as the engine's address. Default: this process is the only one.
         folder: where the processes' files are. Default: a private folder in the system's one for temporary files.
         now: the time, in seconds; that of the processes' files.
     """
@@ -47,7 +47,7 @@ class Claims:
         self._shared = _SharedFiles(run, folder) if run and fcntl else None
 
     def declare(self, urn: str, arns: Iterable[str], state: str | None = None) -> dict[str, tuple[str, str]]:
-        """Take in what a resource declares: the engine has every resource of a program checked, before all else.
+        """Record what a resource declares; the engine calls `check` for every resource first.
 
         Args:
             urn: the resource.
@@ -55,7 +55,7 @@ class Claims:
             state: the state that it declares them in. Default: none.
 
         Returns:
-            Of the images that another resource declares in another state, that resource's URN and state.
+            By image that another resource declares in another state, that resource's URN and state.
         """
         arns, others = list(arns), {}
         with self._lock:
@@ -74,8 +74,8 @@ class Claims:
     async def unclaimed(self, urn: str, arns: Iterable[str]) -> list[str]:
         """Return those of a resource's images that no resource of the program declares.
 
-        A resource that is replaced may be deleted while the program is still running: then what other resources
-        declare may be on its way, and is waited for a moment.
+        A resource that is replaced may be deleted while the program is still running: then wait a moment for what other
+        resources may still declare.
         """
         end = self._now() + _MAX_QUIET_WAIT
         while urn and urn in self._urns and self._now() < min(end, self._last_declared() + _QUIET):
@@ -88,7 +88,7 @@ class Claims:
 
 
 class _SharedFiles:
-    """What the processes of a run declare, one file each. Where there can be none, this process alone counts."""
+    """Shares claims between the processes of a run, one file each; without files each process has its own alone."""
 
     def __init__(self, run: str, folder: Path | None) -> None:
         self._run = "".join(c if c.isalnum() else "-" for c in run)

@@ -1,4 +1,4 @@
-"""The Pulumi engine that this process serves: text on a resource's row, and whether the engine is still there."""
+"""Show text on a resource's row of the Pulumi engine, and notice when the engine has ended."""
 
 from __future__ import annotations
 

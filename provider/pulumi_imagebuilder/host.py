@@ -1,11 +1,10 @@
-"""The provider's process: one event loop and one session for all resources of a run, time limits, claims, progress."""
+"""Run tasks for one image or many: time limit, cancellation, progress on the row, errors."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import functools
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -27,8 +26,9 @@ from .errors import (
     ServiceError,
     TimedOut,
 )
-from .lifecycle.fleet import ImageTask, Results, Session, run_all
+from .lifecycle.fleet import ImageTask, Results, RunContext, run_tasks
 from .lifecycle.progress import STARTING, FleetProgress, Progress, group_failures
+from .text import count
 
 T = TypeVar("T")
 
@@ -36,19 +36,19 @@ DEFAULT_TIME_LIMIT = 3600.0
 """Seconds that each operation may take without ``custom_timeouts``."""
 
 _SAME_COMMAND = {"delete", "read"}
-"""Operations that only the same command continues after an error."""
+"""Operations after which only the same command continues, not any `pulumi up`."""
 
 _TICK = 1.0
-"""The least seconds between two lines of progress."""
+"""The minimum of seconds between two lines of progress."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """What the engine says of one call beside the resource's properties.
+    """The engine's request without the properties: operation, URN, time limit, preview.
 
     Args:
         operation: ``create``, ``update``, ``read``, ``delete``, ``check`` or ``diff``.
-        urn: the resource's URN; empty where it is not known.
+        urn: the resource's URN; empty if it is not known.
         time_limit: seconds, from ``custom_timeouts``. Default: 60 minutes.
         dry_run: whether the program runs in a preview.
     """
@@ -66,11 +66,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Run(Generic[T]):
-    """What came of tasks for one image or many.
+    """The results of tasks, and the error to report.
 
     Args:
-        results: what came of each.
-        error: what to raise; None when all is well.
+        results: the result of each task.
+        error: the error to report; None if there is none.
     """
 
     results: Results[T]
@@ -78,7 +78,7 @@ class Run(Generic[T]):
 
 
 class Host:
-    """Runs tasks for one image or many, inside their resource's time limit and shown on its row.
+    """Runs the tasks of a resource within its time limit, and shows their progress on its row.
 
     Args:
         connect: returns the service that is called.
@@ -107,18 +107,18 @@ class Host:
         self._cancelled = False
 
     @functools.cached_property
-    def session(self) -> Session:
-        """What all resources share; made at the first call, so that a bad configuration does not stop what needs none.
+    def context(self) -> RunContext:
+        """What all resources of the run share; made at the first call, so that only calls need a valid configuration.
 
         Raises:
             ConfigurationError: the configuration cannot be used.
         """
-        return Session(self._connect(), self._now)
+        return RunContext(self._connect(), self._now)
 
     def cancel(self) -> None:
-        """End all that runs, and whatever is still to come, at once; executions continue at the service.
+        """End every :meth:`run` and :meth:`look_up`, now and later, at once; executions continue at the service.
 
-        To be called on the loop that runs it.
+        To be called on the event loop of these calls.
         """
         self._cancelled = True
         for deadline in self._deadlines:
@@ -130,36 +130,38 @@ class Host:
         tasks: Mapping[str, ImageTask[T]],
         *,
         verb: str,
-        to: str = "",
+        target: str = "",
         fleet: bool,
+        schedule_key: str = "",
     ) -> Run[T]:
-        """Carry out a task for each of some images, side by side.
+        """Run a task for each image, side by side.
 
         Args:
             call: the engine's call.
-            tasks: the tasks by the image's ARN; without any there is no call.
-            verb: what they do, as ``changing``: those of one verb and target take about equally long.
-            to: what to, as `` to DISABLED``.
-            fleet: whether their resource is a fleet.
+            tasks: the tasks by the image's ARN; without tasks no call is made.
+            verb: what the tasks do, as messages say it: ``changing``.
+            target: the rest of that, as `` to DISABLED``.
+            fleet: whether the resource is a fleet.
+            schedule_key: executions with the same key take about equally long and share a poll schedule.
 
         Returns:
-            What came of the tasks, also of those that were done when another one failed or time ran out.
+            The results, also of tasks that were done when another one failed or the time limit passed.
         """
         results: Results[T] = Results()
         if not tasks:
             return Run(results, None)
         same_command = call.operation in _SAME_COMMAND
-        counted = f"{len(tasks)} image{'s' if len(tasks) != 1 else ''}"
-        whole = FleetProgress(f"{verb} {counted}{to}", same_command=same_command, now=self._now) if fleet else None
+        action = f"{verb} {count(len(tasks), 'image')}{target}"
+        whole = FleetProgress(action, same_command=same_command, now=self._now) if fleet else None
         for arn in tasks:
             results.progress[arn] = Progress(
-                f"{verb} image {arn}{to}", same_command=same_command, now=self._now, fleet=whole
+                f"{verb} image {arn}{target}", same_command=same_command, now=self._now, fleet=whole
             )
         progress = whole or next(iter(results.progress.values()))
         limit = call.time_limit or DEFAULT_TIME_LIMIT
         try:
             async with self._deadline(limit):
-                work = run_all(self.session, tasks, results, kind=f"{verb}{to}", fleet=whole)
+                work = run_tasks(self.context, tasks, results, schedule_key=schedule_key, fleet=whole)
                 await self._show_while(work, progress, call.urn)
         except TimeoutError:
             if self._cancelled:
@@ -173,10 +175,28 @@ class Host:
             results.failed[arn] = _add_context(failure, results.progress[arn])
         if not results.failed:
             return Run(results, None)
-        return Run(results, _describe_fleet(whole, results.failed) if whole else next(iter(results.failed.values())))
+        return Run(results, _fleet_error(whole, results.failed) if whole else next(iter(results.failed.values())))
+
+    async def look_up(self, action: str, work: Coroutine[Any, Any, T]) -> T:
+        """Await work that reads and starts nothing; :meth:`cancel` ends it.
+
+        Args:
+            action: what the work does, for the error.
+            work: the work, with a time limit of its own.
+
+        Raises:
+            Cancelled: the run was cancelled.
+        """
+        try:
+            async with self._deadline(None):
+                return await work
+        except TimeoutError:
+            if not self._cancelled:
+                raise
+            raise Cancelled("the run was cancelled", action=action, next_step="run the same command again") from None
 
     @contextlib.asynccontextmanager
-    async def _deadline(self, limit: float) -> AsyncIterator[None]:
+    async def _deadline(self, limit: float | None) -> AsyncIterator[None]:
         async with asyncio.timeout(0 if self._cancelled else limit) as deadline:
             self._deadlines.add(deadline)
             try:
@@ -188,7 +208,7 @@ class Host:
         async def show() -> None:
             while True:
                 await asyncio.sleep(_TICK)
-                if text := progress.news():
+                if text := progress.changed_line():
                     await self.engine.show(urn, text)
 
         showing = asyncio.create_task(show())
@@ -197,12 +217,12 @@ class Host:
         finally:
             showing.cancel()
         if progress.status != STARTING or isinstance(progress, FleetProgress):
-            # What stays on the row of a resource that is done must not read as if it were still under way.
+            # The last line stays on the row, and must not read as if the resource were still under way.
             await self.engine.show(urn, progress.text())
 
 
 def _add_context(error: ImageBuilderError, progress: Progress) -> ImageBuilderError:
-    """Add to an error that ended the waiting what continues at the service."""
+    """Add to an error the execution that continues at the service."""
     if isinstance(error, ExecutionFailed | NotVerified | TimedOut) or not progress.execution_continues:
         return error
     error.reason = f"{error.reason}; lifecycle execution {progress.execution_id} was {progress.status} and continues"
@@ -213,10 +233,11 @@ def _add_context(error: ImageBuilderError, progress: Progress) -> ImageBuilderEr
     return error
 
 
-def _describe_fleet(progress: FleetProgress, failed: Mapping[str, ImageBuilderError]) -> ImageBuilderError:
+def _fleet_error(progress: FleetProgress, failed: Mapping[str, ImageBuilderError]) -> ImageBuilderError:
+    """Return the one error of a fleet: the counts, each reason with its images, and the next step."""
     permanent = all(isinstance(error, PermanentError) for error in failed.values())
     kind = FleetRefused if permanent else FleetFailed
-    # What the service refused says too little of what to do; what was refused before a call says all of it.
+    # The next step of a `ServiceError` is generic: use one only from errors raised before the call.
     refused = [each for each in failed.values() if isinstance(each, InUse | PermanentError)]
     steps = {each.next_step for each in refused if each.next_step and not isinstance(each, ServiceError)}
     only = "touches only what is not done"
@@ -227,15 +248,3 @@ def _describe_fleet(progress: FleetProgress, failed: Mapping[str, ImageBuilderEr
         if len(steps) == 1
         else f"fix the cause and run {progress.command} again, which {only}",
     )
-
-
-class LoopThread:
-    """One event loop in a thread of its own, for callers that are not asynchronous."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, name="event-loop", daemon=True).start()
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run work on the loop and return what it returns."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()

@@ -6,11 +6,30 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-MAPS = frozenset({"tag_map", "executions", "lifecycle_execution_ids"})
-"""Properties whose keys are values of users or of the service, as tags and ARNs: they keep their names."""
+from .validation.schema import installed
+
+_OUTPUT_MAPS = frozenset({"executions", "lifecycle_execution_ids"})
+"""Outputs that are maps by ARN."""
 
 ANY = frozenset({"triggers"})
-"""Properties that hold any values of the user's, in which nothing is a name of ours."""
+"""Properties that hold any values of the user's, whose keys keep their names."""
+
+
+def keeps_keys(name: str, value: Any) -> bool:
+    """Return whether the keys of a property are the user's or the service's, as tags and ARNs, and keep their names.
+
+    Which arguments of the service are maps is read from its model, and only for a value whose keys would change: a
+    user's program does not load botocore without need.
+
+    Args:
+        name: the property, in snake_case.
+        value: its value.
+    """
+    if name in ANY:
+        return True
+    if not isinstance(value, Mapping) or all(key == to_camel_case(key) == to_snake_case(key) for key in value):
+        return False
+    return name in _OUTPUT_MAPS or name in installed().maps
 
 
 def to_camel_case(name: str) -> str:
@@ -55,16 +74,17 @@ def _rename(properties: Mapping[str, Any], rename: Callable[[str], str]) -> dict
         snake = to_snake_case(name)
         if name.startswith("__") or snake in ANY:
             renamed[name] = value
-        elif snake in MAPS and isinstance(value, Mapping):
-            renamed[rename(name)] = {key: _rename_inside(item, rename) for key, item in value.items()}
         else:
-            renamed[rename(name)] = _rename_inside(value, rename)
+            renamed[rename(name)] = _rename_inside(snake, value, rename)
     return renamed
 
 
-def _rename_inside(value: Any, rename: Callable[[str], str]) -> Any:
-    if isinstance(value, Mapping):
-        return _rename(value, rename)
+def _rename_inside(name: str, value: Any, rename: Callable[[str], str]) -> Any:
+    """Return the value of a property, or of an element of one that is a list, with the names inside of it renamed."""
     if isinstance(value, list | tuple):
-        return [_rename_inside(item, rename) for item in value]
-    return value
+        return [_rename_inside(name, item, rename) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    if keeps_keys(name, value):
+        return {key: _rename_inside("", item, rename) for key, item in value.items()}
+    return _rename(value, rename)

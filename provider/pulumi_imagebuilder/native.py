@@ -24,7 +24,7 @@ from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.settings import get_monitor
 
 from . import resources
-from .names import ANY, MAPS, to_camel_case, with_snake_case
+from .names import keeps_keys, to_camel_case, with_snake_case
 from .resources import AmiExclusionRulesArgs, ExclusionRulesArgs, IncludeResourcesArgs, LastLaunchedArgs
 from .resources.inputs import ImageBuilderResource, to_wire_value
 from .resources.listings import ImageBuildVersion, ImageReferences, attributes_of, invoke_listing, to_age
@@ -322,11 +322,9 @@ def _with_camel_case(name: str, value: Any) -> Any:
     """Return the value of a property with the names inside of it in camelCase; Outputs stay outputs."""
     if isinstance(value, pulumi.Output):
         return value.apply(lambda known: _with_camel_case(name, known))
-    if name in ANY:
+    if keeps_keys(name, value):
         return value
     if isinstance(value, Mapping):
-        if name in MAPS:
-            return value
         return {to_camel_case(key): _with_camel_case(key, item) for key, item in value.items()}
     if isinstance(value, list):
         return [_with_camel_case(name, item) for item in value]

@@ -147,13 +147,15 @@ def run_the_next_job(jobs: Jobs, execution: str) -> None:
 
 @pytest.mark.parametrize("jobs", SIDES, indirect=True)
 def test_a_killed_job(jobs: Jobs, until: Callable[..., Any]) -> None:
-    """It leaves its lock and an execution; the steps of the example pipeline free the one and take over the other."""
+    """It leaves a lock, a pending create and an execution: the next job removes the two and takes over the third."""
     jobs.emulator.faults.add(f"execution hang image={ARN}")
     with jobs.up(jobs.first) as killed:
         (execution,) = until(jobs.executions)
         os.killpg(killed.pid, signal.SIGKILL)
         assert ended(killed)[0] != 0
     assert len(jobs.objects("locks")) == 1
+    (pending,) = jobs.first.state()["deployment"]["pending_operations"]
+    assert pending["type"] == "creating"
     run_the_next_job(jobs, execution)
 
 

@@ -235,9 +235,7 @@ def _facts(trial: Trial, outcomes: dict[str, str], problem: str | None) -> dict[
 
 def _report(trial: Trial, path: Path) -> None:
     who = endpoint_of(trial.recorder.calls)
-    _say(
-        f"\n=== What was shown of what API.md leaves open, by {'AWS' if who == 'AWS' else 'a service that is not AWS'}"
-    )
+    _say(f"\n=== What was shown of the open questions, by {'AWS' if who == 'AWS' else 'a service that is not AWS'}")
     for name in VARIANTS:
         reading = trial.reading(name)
         shown = ", ".join(dict.fromkeys(trial.readings.get(name, {}).values()))

@@ -53,7 +53,7 @@ class Step:
         does: what it does, in words for the person who is asked.
         rights: the calls that it makes, as IAM names them.
         run: makes them.
-        shows: the variants of API.md that it can show.
+        shows: the variants that it can show.
     """
 
     name: str

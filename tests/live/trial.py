@@ -57,7 +57,7 @@ class Trial:
         changed: whether the image may have been changed.
         changed_amis: whether its AMIs may have been.
         deleted: whether its deletion was asked for.
-        observations: answers to questions that API.md does not leave open.
+        observations: answers to questions beside the variants.
         clients: clients by service and region.
         readings: by variant, the readings that were shown, with the step that showed each.
     """

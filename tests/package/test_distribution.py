@@ -23,7 +23,11 @@ from tools.workspace import ROOT, Workspace
 
 IMAGE = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"
 ROLE = "arn:aws:iam::123456789012:role/ImageLifecycle"
-IMPORTS = "import importlib.util as util, pathlib, {0}; print(pathlib.Path({0}.__file__).parent, util.find_spec('{1}'))"
+IMPORTS = (
+    "import importlib.util as util, pathlib, {0}\n"
+    # A folder without modules, as the one where `make setup` puts pulumi-plugin.json, has no origin.
+    "print(pathlib.Path({0}.__file__).parent, getattr(util.find_spec('{1}'), 'origin', None))"
+)
 
 
 class Distribution(NamedTuple):
@@ -180,9 +184,20 @@ def test_pulumi_runs_the_provider_from_the_wheel(provider_bin: Path, tmp_path: P
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("options", [{"virtualenv": "venv"}, {"toolchain": "uv"}], ids=["virtualenv", "uv"])
-def test_pulumi_runs_the_plugin_of_an_environment(provider_bin: Path, tmp_path: Path, options: dict[str, str]) -> None:
-    """One that Pulumi makes is not on the engine's PATH: one line says what to write, and that is enough.
+@pytest.mark.parametrize(
+    ("options", "written"),
+    [
+        pytest.param(
+            {"virtualenv": "venv"}, {"plugins": {"providers": [{"name": "imagebuilder", "path": "venv/bin"}]}}
+        ),
+        pytest.param({"toolchain": "uv"}, {"packages": {"imagebuilder": "./venv/bin"}}),
+    ],
+    ids=["virtualenv", "uv"],
+)
+def test_pulumi_runs_the_plugin_of_an_environment(
+    provider_bin: Path, tmp_path: Path, options: Any, written: Any
+) -> None:
+    """One that Pulumi makes is not on the engine's PATH: one line says what to write. That, or `packages`, is enough.
 
     The language host here knows neither option. What the ones that do run the program with is put in its place: the
     environment's Python, with the environment's scripts first on the program's own PATH.
@@ -217,7 +232,7 @@ def test_pulumi_runs_the_plugin_of_an_environment(provider_bin: Path, tmp_path: 
         to_write = "plugins: {providers: [{name: imagebuilder, path: venv/bin}]}"
         assert advice == [f"{plugin} is not on the PATH of `pulumi`; write into Pulumi.yaml: {to_write}"]
 
-        declared |= yaml.safe_load(to_write)
+        declared |= written
         workspace.folder.joinpath("Pulumi.yaml").write_text(yaml.safe_dump(declared), encoding="utf-8")
         assert "warning" not in run(workspace, "up", "--yes", "--skip-preview")
         run(workspace, "preview", "--expect-no-changes")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from pulumi_imagebuilder.claims import Claims
+from pulumi_imagebuilder.dynamic.loop import LoopThread
 from pulumi_imagebuilder.errors import (
     Cancelled,
     ConfigurationError,
@@ -23,7 +24,7 @@ from pulumi_imagebuilder.errors import (
     TemporaryError,
     TimedOut,
 )
-from pulumi_imagebuilder.host import DEFAULT_TIME_LIMIT, Call, Host, LoopThread, Run
+from pulumi_imagebuilder.host import DEFAULT_TIME_LIMIT, Call, Host, Run
 from pulumi_imagebuilder.lifecycle.apply import apply
 from pulumi_imagebuilder.lifecycle.change import Change
 from pulumi_imagebuilder.lifecycle.client import ImageClient
@@ -47,7 +48,7 @@ def run(
     **more: Any,
 ) -> Run[Any]:
     call = Call(operation, "urn:pulumi:dev::project::type::web", limit)
-    return sim.run(sim.host.run(call, tasks, verb="changing", to=" to DISABLED", fleet=fleet, **more))
+    return sim.run(sim.host.run(call, tasks, verb="changing", target=" to DISABLED", fleet=fleet, **more))
 
 
 def error_of(sim: Simulation, run: Run[Any], kind: type[ImageBuilderError]) -> str:
@@ -296,6 +297,23 @@ def test_a_cancelled_run_ends_at_once_and_its_execution_continues(sim: Simulatio
     assert len(sim.ids()) == 1
 
 
+def test_a_cancelled_look_up_ends_at_once(sim: Simulation) -> None:
+    """So does one that begins later; a time-out of the work itself is not a cancellation."""
+
+    async def time_out() -> None:
+        raise TimeoutError("of the work")
+
+    assert sim.run(sim.host.look_up("listing", asyncio.sleep(1, "found"))) == "found"
+    with pytest.raises(TimeoutError, match="of the work"):
+        sim.run(sim.host.look_up("listing", time_out()))
+    sim.loop.call_later(5, sim.host.cancel)
+    for _ in range(2):
+        with pytest.raises(Cancelled) as caught:
+            sim.run(sim.host.look_up("listing", asyncio.sleep(300)))
+        assert str(caught.value) == "listing: the run was cancelled; run the same command again"
+    assert sim.loop.time() == pytest.approx(6)
+
+
 def test_a_cancelled_fleet_counts(sim: Simulation) -> None:
     sim.loop.call_later(5, sim.host.cancel)
     found = run(sim, dict.fromkeys(arns(5), change), fleet=True)
@@ -314,7 +332,7 @@ def test_a_session_is_made_at_the_first_call() -> None:
 
     host = Host(connect, Row(), claims=Claims())  # type: ignore[arg-type]
     assert made == []
-    assert host.session is host.session
+    assert host.context is host.context
     assert made == [1]
 
 

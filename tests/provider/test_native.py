@@ -157,7 +157,7 @@ ADVICE = (
         (
             {
                 "runtime": {"name": "python", "options": {"virtualenv": "venv"}},
-                "packages": {"imagebuilder": "venv/bin/pulumi-resource-imagebuilder"},
+                "packages": {"imagebuilder": "./venv/bin"},
             },
             False,
         ),

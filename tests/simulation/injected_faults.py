@@ -64,7 +64,7 @@ def _cancel_without_waiting() -> contextlib.AbstractContextManager[Any]:
 
 @contextlib.contextmanager
 def _guard_after_start() -> Iterator[None]:
-    check, start = apply._Application._check_before_start, client.ImageClient.start
+    check, start = apply._ChangeRun._check_before_start, client.ImageClient.start
 
     async def check_later(self: Any) -> None:
         self._client.check_after_start = lambda: check(self)
@@ -75,7 +75,7 @@ def _guard_after_start() -> Iterator[None]:
         return answer
 
     with (
-        patch.object(apply._Application, "_check_before_start", check_later),
+        patch.object(apply._ChangeRun, "_check_before_start", check_later),
         patch.object(client.ImageClient, "start", start_and_check),
     ):
         yield
@@ -88,15 +88,15 @@ def _longer_time_limits() -> contextlib.AbstractContextManager[Any]:
 
 
 def _go_on_after_the_end() -> contextlib.AbstractContextManager[Any]:
-    whole = host.run_all
+    whole = host.run_tasks
     kept = []
 
-    async def run_all(*arguments: Any, **named: Any) -> None:
+    async def run_tasks(*arguments: Any, **named: Any) -> None:
         task = asyncio.create_task(whole(*arguments, **named))
         kept.append(task)
         await asyncio.shield(task)
 
-    return patch.object(host, "run_all", run_all)
+    return patch.object(host, "run_tasks", run_tasks)
 
 
 def _restore_leaves_schedules() -> contextlib.AbstractContextManager[Any]:
@@ -158,11 +158,11 @@ FAULTS: dict[str, Fault] = {
     "a random token": _random_tokens,
     "the next token is never tried": lambda: patch.object(apply, "MAX_CANDIDATES", 1),
     "an answer is believed without evidence": _returning(Change, "is_confirmed_by", True),
-    "an image is read once, lag or not": lambda: patch.object(apply._Application, "_confirmed_image", _believe),
+    "an image is read once, lag or not": lambda: patch.object(apply._ChangeRun, "_confirmed_image", _believe),
     "adoption ignores exclusion rules": lambda: patch.object(
         adoption, "_EVIDENT", adoption._EVIDENT | {"exclusionRules"}
     ),
-    "adoption ignores later moves": lambda: patch.object(apply, "was_moved_since", _returning_false),
+    "adoption ignores later moves": lambda: patch.object(apply, "was_changed_since", _returning_false),
     "claims are ignored": lambda: patch.object(Claims, "unclaimed", _all_unclaimed),
     "pages after the first are dropped": _first_page_only,
     "a cancellation is not awaited": _cancel_without_waiting,
@@ -173,11 +173,11 @@ FAULTS: dict[str, Fault] = {
     "an own schedule is not cancelled": _declare_with(own_schedule=None),
     "a change does not follow another": _declare_with(follows=None),
     "nothing is superseded": _declare_with(superseded=None),
-    "any execution gives way": _returning(apply._Application, "_gives_way", True, awaited=True),
+    "any execution gives way": _returning(apply._ChangeRun, "_gives_way", True, awaited=True),
     "drift is not noticed": _returning(state, "_describe_drift", None),
     "what is incomplete is forgotten": _returning(state.FleetState, "incomplete", set()),
     "what an update left is forgotten": _keep_nothing_left,
-    "immediate changes pass executions": _returning(apply._Application, "_wait_for_others", None, awaited=True),
+    "immediate changes pass executions": _returning(apply._ChangeRun, "_wait_for_others", None, awaited=True),
     "a new execution is taken for an old one": _returning(
         client.ImageClient, "began_before_this_run", True, awaited=True
     ),

@@ -1,8 +1,8 @@
-"""Calls to AWS: whose credentials and which way (configuration), guards, rate limit and retries (service)."""
+"""Call AWS: credentials, endpoints and guards (configuration), retries and errors (service), rate limit (pacing)."""
 
 from __future__ import annotations
 
 from .configuration import Configuration
-from .service import Service, answered_at
+from .service import OnRetry, Service, answered_at, is_access_denied, required_permission
 
-__all__ = ["Configuration", "Service", "answered_at"]
+__all__ = ["Configuration", "OnRetry", "Service", "answered_at", "is_access_denied", "required_permission"]

@@ -1,4 +1,4 @@
-"""The provider's configuration, with the keys of pulumi-aws: credentials, guards, and the way that calls take."""
+"""Read the provider's configuration, with the keys of pulumi-aws: credentials, account guards and endpoints."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..durations import parse_duration
 from ..errors import ConfigurationError
 
 MAX_CONCURRENT_CALLS = 16
-"""Calls under way at one time to one service in one region; more would only queue at the service."""
+"""The most concurrent calls to one service in one region; more would only queue at the service."""
 
 UNUSED_KEYS: Mapping[str, str] = {
     "defaultTags": "nothing here is tagged",
@@ -67,7 +67,7 @@ _ROLE_PARAMETERS = {
 
 @dataclass(frozen=True)
 class Configuration:
-    """What is set for a stack or a provider; what is left out falls to boto3's own chain and environment."""
+    """The configuration of a stack or a provider; boto3's own chain and environment supply what is left out."""
 
     KEYS: ClassVar[tuple[str, ...]] = (
         "accessKey",

@@ -1,4 +1,4 @@
-"""A client's rate limit: botocore's adaptive one, made fit for a fleet that starts all its calls at once."""
+"""Limit a client's rate of calls: botocore's adaptive limiter, changed for fleets that start all calls at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from botocore.retries import adaptive, bucket, standard, throttling
 
 _WINDOW = 0.5
-"""Seconds over which the rate of calls is measured."""
+"""The window of seconds in which the rate of calls is measured."""
 
 
 def limit_rate(client: Any, clock: bucket.Clock) -> adaptive.ClientRateLimiter:
@@ -39,9 +39,9 @@ def limit_rate(client: Any, clock: bucket.Clock) -> adaptive.ClientRateLimiter:
 
 
 class CallRate:
-    """How many calls a second a client makes; in the place of botocore's ``RateClocker``.
+    """Measures the rate of a client's calls; replaces botocore's ``RateClocker``.
 
-    That one measures nothing before its first window has passed: throttled within it, a client would fall to one call
+    That class measures nothing before its first window has passed: throttled within it, a client would fall to one call
     in two seconds.
 
     Args:

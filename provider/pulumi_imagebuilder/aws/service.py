@@ -1,4 +1,4 @@
-"""Calls to services: account guard and retries, and errors that say what to do."""
+"""Call AWS services: account guard, retries, and errors that say what to do. The rate limit is in `pacing`."""
 
 from __future__ import annotations
 
@@ -78,7 +78,11 @@ _CREDENTIALS_ERRORS = (
     botocore.exceptions.TokenRetrievalError,
     botocore.exceptions.UnknownCredentialError,
 )
-_ACCESS_CODES = {"AccessDenied", "AccessDeniedException", "ForbiddenException", "UnauthorizedOperation"}
+_ACCESS_CODES = ("AccessDenied", "Forbidden", "Unauthorized")
+"""What the error codes for a missing permission begin with."""
+
+OnRetry = Callable[[str], None]
+"""Called with the reason, in a few words, before a call is retried."""
 
 
 class Service:
@@ -125,7 +129,7 @@ class Service:
         operation: str,
         *,
         account: str | None = None,
-        on_retry: Callable[[str], None] | None = None,
+        on_retry: OnRetry | None = None,
         **parameters: Any,
     ) -> dict[str, Any]:
         """Call an operation until it is answered.
@@ -188,7 +192,7 @@ class Service:
         operation: str,
         *,
         account: str | None = None,
-        on_retry: Callable[[str], None] | None = None,
+        on_retry: OnRetry | None = None,
         **parameters: Any,
     ) -> AsyncIterator[dict[str, Any]]:
         """Yield each page of a list operation, to the last one; arguments and errors are those of :meth:`call`.
@@ -273,8 +277,22 @@ class Service:
         return text
 
 
+def is_access_denied(code: str) -> bool:
+    """Return whether an error code says that the caller lacks a permission."""
+    return code.startswith(_ACCESS_CODES)
+
+
+def required_permission(service: str, operation: str) -> str:
+    """Return the permission that a call needs, as a policy names it.
+
+    >>> required_permission("ec2", "describe_images")
+    'ec2:DescribeImages'
+    """
+    return f"{service}:{operation.title().replace('_', '')}"
+
+
 def answered_at(answer: Mapping[str, Any]) -> datetime:
-    """Return when an answer was sent, by the service's clock; the time now for an answer that does not say it.
+    """Return when an answer was sent, by the service's clock; the present time if the answer has no date.
 
     Args:
         answer: what :meth:`Service.call` returned.
@@ -284,7 +302,7 @@ def answered_at(answer: Mapping[str, Any]) -> datetime:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Return whether an error passes by itself: 429, 5xx, throttling, an answer that did not come or cannot be parsed.
+    """Return whether a retry can help: 429, 5xx, throttling, an answer that did not come or cannot be parsed.
 
     Args:
         error: what a client has raised. It may come from the call of STS by which botocore got credentials.
@@ -383,10 +401,9 @@ def _summary(error: BaseException) -> str:
 
 
 def _next_step(code: str, service: str, operation: str) -> str | None:
-    if code in _ACCESS_CODES:
-        right = f"{service}:{operation.title().replace('_', '')}"
+    if is_access_denied(code):
         role = " and iam:PassRole on the execution role" if operation == "start_resource_state_update" else ""
-        return f"check the caller's policy, which needs {right}{role}"
+        return f"check the caller's policy, which needs {required_permission(service, operation)}{role}"
     if code == "IdempotentParameterMismatchException":
         return "this client_token was used before with other parameters: choose another, or leave it out"
     return None

@@ -1,4 +1,4 @@
-"""Threads for calls that block: botocore waits for answers, and for its rate limit, inside of them."""
+"""Run blocking calls in threads: botocore blocks while it waits for answers and for its rate limit."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 class DaemonThreads(concurrent.futures.Executor):
     """Run functions on at most so many threads, none of which keeps the process from ending.
 
-    The standard library's pool is joined at the end of the process: a call that nobody waits for any more, as its
-    task was cancelled, would hold that up by the time-out of its answer and by its turn at the rate limit.
+    The standard library joins its pool at the end of the process: a call whose task was cancelled would delay that
+    until its answer times out, or until the rate limit lets it start.
 
     Args:
         size: the most threads; each is started when it is first needed.

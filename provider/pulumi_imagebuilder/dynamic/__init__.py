@@ -1,4 +1,4 @@
-"""Pulumi's dynamic side: provider classes that hand the engine's calls to the handlers.
+"""The dynamic provider's classes, which pass the engine's calls to the handlers.
 
 Pulumi's state holds a provider as a reference to its class here, by module path and name, and later versions read that
 state: **these paths are a promise.** A class may move only if an alias stays behind.
@@ -33,7 +33,7 @@ from ..validation import UNKNOWN, Kind
 
 if TYPE_CHECKING:
     from ..handlers import Handler, Result
-    from ..host import Call, Host, LoopThread
+    from ..host import Call, Host
 
 Properties = dict[str, Any]
 
@@ -42,7 +42,7 @@ SECRETS, DRY_RUN = "__secrets", "dry_run"
 
 
 class ImageBuilderProvider(ResourceProvider):
-    """Hands each of the engine's calls to the handler of its kind; stored in the state by reference."""
+    """Passes each of the engine's calls to the handler of its kind; stored in the state by reference."""
 
     serialize_as_secret_always = False  # A reference to a class is no secret.
     kind: Kind
@@ -68,7 +68,7 @@ class ImageBuilderProvider(ResourceProvider):
         return CheckResult(checked.inputs, [CheckFailure(f.property, f.reason) for f in checked.failures])
 
     def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
-        """Compare by meaning; an image that a refresh found moved elsewhere counts as changed."""
+        """Compare by meaning; an image that a refresh found in another state counts as changed."""
         call = self._call("diff")
         changed = self._run(self._handler.diff(call, _olds, _unknowns_as_text(_news)))
         return DiffResult(changes=bool(changed), replaces=sorted(changed.inputs.replace))
@@ -84,7 +84,7 @@ class ImageBuilderProvider(ResourceProvider):
         return UpdateResult(_raise_or_return(result).state)
 
     def read(self, id_: str, props: Properties) -> ReadResult:
-        """Return the state as it is now; a resource without an id where it is gone."""
+        """Return the state as it is now; no id if the resource is gone."""
         state, error = self._run(self._handler.read(self._call("read"), props))
         if error:
             raise error
@@ -140,12 +140,13 @@ class _Process:
     def __init__(self, config: Config) -> None:
         from ..aws import Configuration, Service
         from ..engine import Engine
-        from ..host import Host, LoopThread
+        from ..host import Host
+        from .loop import LoopThread
 
         engine = Engine(sys.argv[1] if len(sys.argv) > 1 else None)
         engine.watch()
         self.host = Host(lambda: Service(Configuration.parse(config.get)), engine)
-        self.loop: LoopThread = LoopThread()
+        self.loop = LoopThread()
 
 
 _lock = threading.Lock()

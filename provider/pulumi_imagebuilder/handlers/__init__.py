@@ -1,10 +1,10 @@
-"""What happens in the life of each resource: validate, diff, create, update, read, delete; for both providers."""
+"""Carry out the engine's calls for each kind of resource: check, diff, create, update, read, delete."""
 
-from .base import Changed, Handler, Result
+from .base import Handler, ResourceDiff, Result
 from .cleanup import CleanupHandler
 from .updates import FleetHandler, StateUpdateHandler
 
-__all__ = ["HANDLERS", "Changed", "CleanupHandler", "FleetHandler", "Handler", "Result", "StateUpdateHandler"]
+__all__ = ["HANDLERS", "Handler", "ResourceDiff", "Result"]
 
 HANDLERS: tuple[type[Handler], ...] = (StateUpdateHandler, FleetHandler, CleanupHandler)
 """The handlers of all kinds of resources."""

@@ -1,9 +1,10 @@
-"""What all resources have in common: validate, diff, and show what would be taken away."""
+"""Do what all kinds of resources have in common: check, diff, the guard, and the preview's size line."""
 
 from __future__ import annotations
 
 import abc
 import hashlib
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -29,13 +30,13 @@ MAX_NAMED = 10
 
 
 @dataclass(frozen=True)
-class Changed:
-    """What has changed in a resource's declaration or at the service.
+class ResourceDiff:
+    """The difference between a resource's declaration, its state and the service.
 
     Args:
         inputs: the inputs that differ.
-        drift: what a refresh found to differ, in words.
-        incomplete: whether an update is still to be carried out.
+        drift: how a refresh found the image to differ, in words.
+        incomplete: whether an update is not complete.
     """
 
     inputs: validation.InputDiff
@@ -48,13 +49,13 @@ class Changed:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a create or an update.
+    """The result of a create or an update.
 
     Args:
         id: the resource's id.
-        state: what Pulumi is to keep.
-        error: why it failed, in whole or in part; None when all is well.
-        started: whether anything was started or done at the service; else what Pulumi had before is still right.
+        state: the new state.
+        error: why it failed, in whole or in part; None if it did not.
+        started: whether anything was started or done at the service; if not, the previous state is still valid.
     """
 
     id: str
@@ -63,19 +64,29 @@ class Result:
     started: bool = True
 
 
+@dataclass
+class _Seen:
+    """What the calls for one URN leave for those after them. The engine's order is check, diff, preview or the change.
+
+    Attributes:
+        in_preview: from ``check``, whether the dynamic provider runs in a preview; the native one calls ``preview``.
+        replaced: from ``diff``, the state of a resource that is to be replaced.
+        shown: the lines of the preview that are shown already: the engine checks what it replaces twice.
+    """
+
+    in_preview: bool = False
+    replaced: Properties | None = None
+    shown: tuple[str | None, ...] = ()
+
+
 class Handler(abc.ABC):
-    """The life of one kind of resource."""
+    """Carries out the engine's calls for one kind of resource."""
 
     kind: ClassVar[Kind]
 
     def __init__(self, host: Host) -> None:
         self.host = host
-        self._in_preview: dict[str, bool] = {}
-        """By URN, whether the program that declares it runs in a preview."""
-        self._replaced: dict[str, Properties] = {}
-        """By URN, the state of a resource that is to be replaced."""
-        self._shown: dict[str, tuple[str | None, ...]] = {}
-        """By URN, what the preview has shown: Pulumi checks what it replaces twice."""
+        self._seen: defaultdict[str, _Seen] = defaultdict(_Seen)
 
     @property
     def arguments(self) -> Collection[str]:
@@ -83,66 +94,66 @@ class Handler(abc.ABC):
         return members(installed().declaration(self.kind))
 
     async def check(self, call: Call, olds: Properties, news: Properties) -> validation.Validated:
-        """Validate and normalise the inputs, and take in which images the program declares.
+        """Validate and normalise the inputs, and claim the images that they declare.
 
-        In the preview of a resource that is to be created, show what that would take away.
+        In the preview of a resource that is to be created, show what that would disable or delete.
         """
         state = news.get("state")
-        others = self.host.claims.declare(call.urn, self.images(news), state if state != UNKNOWN else None)
-        for arn, (other, its_state) in list(others.items())[:MAX_NAMED]:
+        conflicting = self.host.claims.declare(call.urn, self.images(news), state if state != UNKNOWN else None)
+        for arn, (other, its_state) in list(conflicting.items())[:MAX_NAMED]:
             name = other.rpartition("::")[2]
             await self.host.engine.warn(
                 call.urn,
                 f"image {arn} is declared {state} here and {its_state} by {name}: the two take it from each other, so "
                 "declare it once",
             )
-        self._in_preview[call.urn] = call.dry_run
+        self._seen[call.urn].in_preview = call.dry_run
         checked = validation.validate(self.kind, news, previous=olds or None)
         if call.dry_run and not olds and not checked.failures:
-            await self._show_size(call, *self.takes_away({}, checked.inputs, None))
+            await self._show_size(call, *self.planned_update({}, checked.inputs, None))
         return checked
 
-    async def diff(self, call: Call, olds: Properties, news: Properties) -> Changed:
-        """Return what differs, and show what drifted; in a preview, what the change would take away too."""
-        changed = self.changed(olds, news)
+    async def diff(self, call: Call, olds: Properties, news: Properties) -> ResourceDiff:
+        """Return the difference and show drift; in a preview show too what the change would disable or delete."""
+        changed = self.compare(olds, news)
         if changed.drift:
-            # Pulumi displays a difference between inputs, and here there may be none.
+            # Pulumi displays differences between inputs, and with drift there may be none.
             await self.host.engine.info(call.urn, f"{changed.drift}: `pulumi up` applies the declaration again")
         if changed.inputs.replace:
-            self._replaced[call.urn] = olds
-        if changed and self._in_preview.get(call.urn):
-            await self._show_size(call, *self.takes_away(olds, news, changed))
+            self._seen[call.urn].replaced = olds
+        if changed and self._seen[call.urn].in_preview:
+            await self._show_size(call, *self.planned_update(olds, news, changed))
         return changed
 
     @abc.abstractmethod
-    def takes_away(
-        self, olds: Properties, news: Properties, changed: Changed | None
+    def planned_update(
+        self, olds: Properties, news: Properties, changed: ResourceDiff | None
     ) -> tuple[Properties, Sequence[str]]:
-        """Return what is to be carried out for which images.
+        """Return the inputs that would be applied, and the images they would be applied to.
 
         Args:
             olds: the state; empty for a resource that is to be created.
             news: the inputs.
-            changed: what differs; None for a resource that is to be created.
-
-        Returns:
-            The inputs that are carried out, and the images.
+            changed: the difference; None for a resource that is to be created.
         """
 
     async def _show_size(self, call: Call, inputs: Properties, arns: Sequence[str]) -> None:
-        """Show what an update would take away, and what it would be refused for."""
-        request = {} if has_unknown(inputs) or not arns else validation.request(inputs)
-        if not request or AmiChange.parse(request) is None:
+        """Show what an update would disable or delete, and why it would be refused."""
+        if has_unknown(inputs) or not arns:
+            return
+        request = self._request(inputs)
+        if AmiChange.parse(request) is None:
             return
         try:
-            text = await self._guard(inputs, arns).preview(arns, request)
+            guard = self._guard(inputs, arns)
+            text = await self.host.look_up("previewing", guard.preview(arns, request))
         except ImageBuilderError:
-            # `pulumi up` meets the error itself: a preview does not fail for what it would have shown.
+            # A configuration that cannot be used, which `pulumi up` reports; or the run was cancelled.
             return
         shown = (text.size_line, *text.warnings)
-        if self._shown.get(call.urn) == shown:
+        if self._seen[call.urn].shown == shown:
             return
-        self._shown[call.urn] = shown
+        self._seen[call.urn].shown = shown
         if text.size_line:
             await self.host.engine.info(call.urn, text.size_line)
         for warning in text.warnings:
@@ -153,12 +164,12 @@ class Handler(abc.ABC):
         max_amis = inputs.get("max_amis")
         # Pulumi's state has every number as a double.
         limit = None if max_amis is None else int(max_amis)
-        return Guard(self.host.session.references, mode, max_amis=limit, arns=arns)
+        return Guard(self.host.context.references, mode, arns, max_amis=limit)
 
     def _before_start(self, call: Call, inputs: Properties, arns: Sequence[str]) -> BeforeStart | None:
-        """Return what is called before an execution is started: it keeps AMIs that are in use."""
+        """Return the hook that refuses to start while AMIs are in use; None if nothing is checked."""
         ignored = inputs.get("in_use") == "ignore" and inputs.get("max_amis") is None
-        if ignored or AmiChange.parse(validation.request(inputs)) is None:
+        if ignored or AmiChange.parse(self._request(inputs)) is None:
             return None
         guard: Guard | None = None
 
@@ -175,14 +186,26 @@ class Handler(abc.ABC):
 
         return before_start
 
-    def changed(self, olds: Properties, news: Properties) -> Changed:
-        """Return what differs in meaning between the state and the declaration."""
+    def compare(self, olds: Properties, news: Properties) -> ResourceDiff:
+        """Return the difference in meaning between the state and the declaration."""
         declared = {**olds, "client_token": olds.get(CLIENT_TOKEN)}
-        return Changed(validation.diff(self.kind, declared, {**news, "client_token": digest(news.get("client_token"))}))
+        return ResourceDiff(
+            validation.diff(self.kind, declared, {**news, "client_token": digest(news.get("client_token"))})
+        )
 
-    @abc.abstractmethod
     def images(self, properties: Properties) -> list[str]:
-        """Return the ARNs, as far as they are known, of the images that some inputs or a state name."""
+        """Return the known ARNs of the images that inputs or a state name."""
+        arn = properties.get("resource_arn")
+        return [arn] if isinstance(arn, str) and arn != UNKNOWN else []
+
+    def id_of(self, call: Call, inputs: Properties) -> str:
+        """Return the resource's id: the image's ARN."""
+        arn: str = inputs["resource_arn"]
+        return arn
+
+    def _request(self, inputs: Properties) -> dict[str, Any]:
+        """Return the parameters of the call that inputs or a state declare."""
+        return validation.request(inputs)
 
     @abc.abstractmethod
     async def create(self, call: Call, inputs: Properties) -> Result:
@@ -193,34 +216,30 @@ class Handler(abc.ABC):
         """Carry out what has changed."""
 
     async def preview(self, call: Call, olds: Properties, inputs: Properties) -> Result:
-        """Return what a create, or with a state an update, would come to, and show what it would take away.
+        """Return the expected result of a create, or with a state of an update, and show the size line.
 
-        Of the native provider alone, which a preview asks for it: the dynamic one shows that in its check and diff.
+        Only the native provider calls this. The dynamic provider shows the size line in ``check`` and ``diff``.
         """
-        before = olds or self._replaced.get(call.urn)
+        before = olds or self._seen[call.urn].replaced
         if before:
-            await self._show_size(call, *self.takes_away(before, inputs, self.changed(before, inputs)))
+            await self._show_size(call, *self.planned_update(before, inputs, self.compare(before, inputs)))
         if not olds:
-            await self._show_size(call, *self.takes_away({}, inputs, None))
-        return Result(self.id_of(call, inputs), self.forecast(olds, inputs))
+            await self._show_size(call, *self.planned_update({}, inputs, None))
+        return Result(self.id_of(call, inputs), self.planned_state(olds, inputs))
 
-    def forecast(self, olds: Properties, inputs: Properties) -> dict[str, Any]:
-        """Return the state after a create or an update, as far as it is known beforehand."""
+    def planned_state(self, olds: Properties, inputs: Properties) -> dict[str, Any]:
+        """Return the state after a create or an update, as far as a preview knows it."""
         return dict(inputs)
 
-    @abc.abstractmethod
-    def id_of(self, call: Call, inputs: Properties) -> str:
-        """Return the resource's id."""
-
-    async def find(self, call: Call, id_: str) -> tuple[Properties | None, ImageBuilderError | None]:
-        """Return the state of something that no state is known of, to import it; None where there is none."""
+    async def import_state(self, call: Call, id_: str) -> tuple[Properties | None, ImageBuilderError | None]:
+        """Return the state to import for an id; None if there is no such image."""
         kind = self.kind.value
         error = PermanentError(f"{kind} cannot be imported", next_step="declare it, which starts nothing that is done")
         return None, error.with_action(f"importing {id_}")
 
     @abc.abstractmethod
     async def read(self, call: Call, state: Properties) -> tuple[Properties | None, ImageBuilderError | None]:
-        """Return the state as it is now; None where the resource is gone."""
+        """Return the state as it is now; None if the resource is gone."""
 
     @abc.abstractmethod
     async def delete(self, call: Call, state: Properties) -> ImageBuilderError | None:
@@ -240,7 +259,7 @@ class Handler(abc.ABC):
 
 
 def digest(token: str | None) -> str | None:
-    """Return what distinguishes one declared token from another; it may be a secret, so the state has no more of it."""
+    """Return a digest of a declared token: it may be a secret, so the state holds only this."""
     if token is None or token == UNKNOWN:
         return token
     return hashlib.sha256(token.encode()).hexdigest()

@@ -1,10 +1,11 @@
-"""The life of an ``ImageCleanup``, which acts when it leaves the program."""
+"""Carry out the engine's calls for an ``ImageCleanup``, which acts when it leaves the program."""
 
 from __future__ import annotations
 
 import functools
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from .. import validation
 from ..errors import ImageBuilderError
@@ -12,39 +13,33 @@ from ..host import Call
 from ..lifecycle.apply import BeforeStart
 from ..lifecycle.client import ImageClient
 from ..lifecycle.entities import IMAGE_GONE, Outcome
-from ..lifecycle.removal import clean_up
+from ..lifecycle.removal import clean_up, with_resources
 from ..lifecycle.state import DECLARED_AT
-from ..validation import UNKNOWN, Kind
+from ..text import enumerate_words
+from ..validation import Kind
 from ..validation.values import has_unknown
-from .base import MAX_NAMED, Changed, Handler, Properties, Result
+from .base import MAX_NAMED, Handler, Properties, ResourceDiff, Result
 
 
 class CleanupHandler(Handler):
-    """The life of an ``ImageCleanup``, which acts when it leaves the program."""
+    """Carries out the engine's calls for an ``ImageCleanup``."""
 
     kind = Kind.CLEANUP
 
-    def images(self, properties: Properties) -> list[str]:
-        """Return the image's ARN, if it is known."""
-        arn = properties.get("resource_arn")
-        return [arn] if isinstance(arn, str) and arn != UNKNOWN else []
-
-    def id_of(self, call: Call, inputs: Properties) -> str:
-        """Return the image's ARN."""
-        arn: str = inputs["resource_arn"]
-        return arn
+    def _request(self, inputs: Properties) -> dict[str, Any]:
+        return with_resources(validation.request(inputs), None)
 
     async def create(self, call: Call, inputs: Properties) -> Result:
-        """Keep what is to be deleted one day; no call."""
-        # There may be a clean-up of the same image again later on, and what the one before it did is not its doing.
+        """Record what to delete; makes no call."""
+        # Tells this clean-up apart from earlier ones of the image, whose deletion it must not adopt.
         return Result(self.id_of(call, inputs), {**inputs, DECLARED_AT: str(time.time_ns())})
 
     async def update(self, call: Call, olds: Properties, news: Properties) -> Result:
-        """Keep what is to be deleted one day; no call."""
+        """Record what to delete; makes no call."""
         return Result(self.id_of(call, news), {**news, DECLARED_AT: olds.get(DECLARED_AT)})
 
     async def read(self, call: Call, state: Properties) -> tuple[Properties | None, ImageBuilderError | None]:
-        """Return the state as it is; None where the image is gone, which leaves nothing to clean up."""
+        """Return the state as it is; None if the image is gone, which leaves nothing to clean up."""
         arn = state["resource_arn"]
         run = await self.host.run(call, {arn: ImageClient.find_image}, verb="reading", fleet=False)
         if run.error:
@@ -57,7 +52,7 @@ class CleanupHandler(Handler):
         if not await self._unclaimed(call, [arn]):
             return None
         task = functools.partial(self._clean_up, state, self._before_start(call, state, [arn]))
-        run = await self.host.run(call, {arn: task}, verb="deleting", fleet=False)
+        run = await self.host.run(call, {arn: task}, verb="deleting", fleet=False, schedule_key=IMAGE_GONE)
         if run.error:
             return run.error
         outcome = run.results.done[arn]
@@ -69,10 +64,9 @@ class CleanupHandler(Handler):
             )
         elif outcome.image.state != IMAGE_GONE:
             skipped = [resource for resource in outcome.resources if resource["status"] == "SKIPPED"]
-            named = ", ".join(f"{each['resource_id']} ({each['region']})" for each in skipped[:MAX_NAMED])
-            more = f" and {len(skipped) - MAX_NAMED} more" if len(skipped) > MAX_NAMED else ""
+            named = enumerate_words((f"{each['resource_id']} ({each['region']})" for each in skipped), MAX_NAMED)
             await self.host.engine.info(
-                call.urn, f"the record of image {arn} is kept, because the exclusion rules left out {named}{more}"
+                call.urn, f"the record of image {arn} is kept, because the exclusion rules left out {named}"
             )
         return None
 
@@ -82,10 +76,10 @@ class CleanupHandler(Handler):
         request, declared_at = validation.request(state), state.get(DECLARED_AT)
         return await clean_up(request, client, declared_at=declared_at, before_start=before_start)
 
-    def takes_away(
-        self, olds: Properties, news: Properties, changed: Changed | None
+    def planned_update(
+        self, olds: Properties, news: Properties, changed: ResourceDiff | None
     ) -> tuple[Properties, Sequence[str]]:
-        """Return the clean-up that a replacement carries out: that of the image before."""
+        """Return the clean-up of the previous image, which a replacement carries out."""
         if changed is None or not changed.inputs.replace or has_unknown(news.get("resource_arn")):
             return {}, []
         return olds, self.images(olds)

@@ -1,4 +1,4 @@
-"""The life of a ``ResourceStateUpdate`` and of a ``FleetStateUpdate``: a single resource is a fleet of one."""
+"""Carry out the engine's calls for state updates: a single resource is a fleet of one."""
 
 from __future__ import annotations
 
@@ -10,21 +10,29 @@ from typing import Any, ClassVar
 
 from .. import validation
 from ..errors import ImageBuilderError, PermanentError
-from ..host import Call, Run
+from ..host import Call
 from ..lifecycle.apply import BeforeStart, apply
 from ..lifecycle.change import Change
 from ..lifecycle.client import ImageClient
-from ..lifecycle.entities import EXECUTION_UNFINISHED, IMAGE_GONE, IMAGE_UNSTABLE, MAX_RESOURCES, Outcome
-from ..lifecycle.progress import STARTING, Progress, name_images
+from ..lifecycle.entities import (
+    EXECUTION_SUCCEEDED,
+    EXECUTION_UNFINISHED,
+    IMAGE_GONE,
+    IMAGE_UNSTABLE,
+    MAX_RESOURCES,
+    Outcome,
+)
+from ..lifecycle.fleet import ImageTask
+from ..lifecycle.progress import STARTING, Progress, group_images
 from ..lifecycle.removal import cancel, restore
-from ..lifecycle.state import CLIENT_TOKEN, DRIFT, LEFT, OUTPUTS, FleetState, UpdateState, refresh
+from ..lifecycle.state import CLIENT_TOKEN, DRIFT, OUTPUTS, RESULT_STATE, FleetState, UpdateState, refresh
 from ..validation import UNKNOWN, Kind
 from ..validation.values import has_unknown
-from .base import Changed, Handler, Properties, Result, digest
+from .base import Handler, Properties, ResourceDiff, Result, digest
 
 
 class UpdateHandler(Handler):
-    """The life of a ``ResourceStateUpdate`` or a ``FleetStateUpdate``: a single resource is a fleet of one."""
+    """Carries out the engine's calls for a ``ResourceStateUpdate`` or a ``FleetStateUpdate``."""
 
     is_fleet: ClassVar[bool]
 
@@ -34,51 +42,53 @@ class UpdateHandler(Handler):
 
     @abc.abstractmethod
     def outputs(self, states: FleetState, inputs: Properties) -> dict[str, Any]:
-        """Return the outputs, and what Pulumi keeps beside them."""
+        """Return the outputs and the provider's own keys."""
 
-    def changed(self, olds: Properties, news: Properties) -> Changed:
-        """Return what differs from the state, what has drifted, and whether an update is incomplete."""
-        found = super().changed(olds, news)
+    def compare(self, olds: Properties, news: Properties) -> ResourceDiff:
+        """Return the difference in inputs, the drift, and whether an update is incomplete."""
+        found = super().compare(olds, news)
         states = self.states(olds)
         known = [arn for arn in self.images(news) if arn not in found.inputs.added]
-        return Changed(found.inputs, _describe_drift(states), bool(states.incomplete(known)))
+        return ResourceDiff(found.inputs, _describe_drift(states), bool(states.incomplete(known)))
 
     async def create(self, call: Call, inputs: Properties) -> Result:
-        """Carry out the declared state update for all images, or adopt what was started for them before."""
-        return await self._apply(call, inputs, {}, again=self.images(inputs), removed=())
+        """Carry out the declared state update for all images, or adopt executions that were started for them before."""
+        return await self._apply(call, inputs, {}, again=self.images(inputs), removed=(), rerun=False)
 
-    def forecast(self, olds: Properties, inputs: Properties) -> dict[str, Any]:
-        """Return the outputs that stay as they are; those of images that an update is carried out for are unknown."""
-        changed, states = self.changed(olds, inputs), self.states(olds)
+    def planned_state(self, olds: Properties, inputs: Properties) -> dict[str, Any]:
+        """Return the state as a preview knows it: the outputs of images that are updated are unknown."""
+        changed, states = self.compare(olds, inputs), self.states(olds)
         arns = self.images(inputs)
         again = set(arns) if changed.inputs.rerun or not olds else states.incomplete(arns)
         kept = FleetState({arn: states.images[arn] for arn in arns if arn not in again})
-        outputs = self.outputs_ahead(kept, again, inputs)
+        outputs = self.planned_outputs(kept, again, inputs)
         return {**inputs, **outputs, CLIENT_TOKEN: digest(inputs.get("client_token"))}
 
     @abc.abstractmethod
-    def outputs_ahead(self, kept: FleetState, again: Collection[str], inputs: Properties) -> dict[str, Any]:
+    def planned_outputs(self, kept: FleetState, again: Collection[str], inputs: Properties) -> dict[str, Any]:
         """Return the outputs as a preview knows them.
 
         Args:
-            kept: the states of the images that nothing will be done for.
+            kept: the states of the images that stay as they are.
             again: the images that an update will be carried out for.
             inputs: what is declared.
         """
 
     async def update(self, call: Call, olds: Properties, news: Properties) -> Result:
-        """Carry out what has changed: for all images, or for those alone that came, left, or are not as declared."""
-        found, arns = self.changed(olds, news), self.images(news)
+        """Update all images if the declared change differs; else those that were added, removed or are incomplete."""
+        found, arns = self.compare(olds, news), self.images(news)
         again = arns if found.inputs.rerun else sorted(self.states(olds).incomplete(arns))
-        return await self._apply(call, news, olds, again=again, removed=found.inputs.removed)
+        return await self._apply(
+            call, news, olds, again=again, removed=found.inputs.removed, rerun=bool(found.inputs.rerun)
+        )
 
-    def takes_away(
-        self, olds: Properties, news: Properties, changed: Changed | None
+    def planned_update(
+        self, olds: Properties, news: Properties, changed: ResourceDiff | None
     ) -> tuple[Properties, Sequence[str]]:
         """Return the declared update, and the images that it is carried out for."""
         arns = self.images(news)
         if changed and changed.inputs.replace:
-            # The engine has the replacement checked by itself, as a resource that is to be created.
+            # The engine calls `check` for the replacement too, as for a resource that is to be created.
             return {}, []
         if changed and not changed.inputs.rerun:
             again = self.states(olds).incomplete(arns)
@@ -104,10 +114,10 @@ class UpdateHandler(Handler):
 
     @abc.abstractmethod
     def _vanished(self, before: UpdateState) -> UpdateState | None:
-        """Return the state of an image that is gone and was not to be deleted; None if the resource is gone with it."""
+        """Return the state of an image that is gone and was not to be deleted; None if the resource is gone too."""
 
     async def delete(self, call: Call, state: Properties) -> ImageBuilderError | None:
-        """Do what ``on_destroy`` says for each image."""
+        """Retain, cancel or restore each image, as ``on_destroy`` declares."""
         if state["on_destroy"] == "retain":
             return None
         states = self.states(state).images
@@ -116,62 +126,72 @@ class UpdateHandler(Handler):
             for arn in await self._unclaimed(call, states)
         }
         verb = {"cancel": "cancelling the state update of", "restore": "restoring"}[state["on_destroy"]]
-        return (await self.host.run(call, tasks, verb=verb, fleet=self.is_fleet)).error
+        return (await self.host.run(call, tasks, verb=verb, fleet=self.is_fleet, schedule_key="AVAILABLE")).error
 
     async def _apply(
-        self, call: Call, inputs: Properties, olds: Properties, *, again: Collection[str], removed: Collection[str]
+        self,
+        call: Call,
+        inputs: Properties,
+        olds: Properties,
+        *,
+        again: Collection[str],
+        removed: Collection[str],
+        rerun: bool,
     ) -> Result:
-        """Carry out the declared update for some images, and what ``on_destroy`` says for those that left.
+        """Carry out the declared update for some images, and for removed ones what ``on_destroy`` declares.
 
         Args:
             call: the engine's call.
-            inputs: what is declared.
-            olds: the state; empty at first.
+            inputs: the declaration.
+            olds: the state; empty for a create.
             again: the images that an update is to be carried out for; the others keep their states.
             removed: the images that are not declared any more.
+            rerun: whether the declared change differs from the one in the state.
         """
         before = self.states(olds).images
-        rerun = bool(olds) and bool(self.changed(olds, inputs).inputs.rerun)
-        request = validation.request(inputs)
-        tasks: dict[str, Any] = {}
-        before_start = self._before_start(call, inputs, list(again))
-        for arn in again:
-            change = declare(arn, inputs, request, olds, before.get(arn, UpdateState()), rerun, fleet=self.is_fleet)
-            tasks[arn] = functools.partial(self._update_image, call, change, before_start)
+        tasks = self._tasks(call, inputs, olds, again, rerun)
         if inputs["on_destroy"] != "retain" and removed:
             undone = validation.request(olds)
             for arn in await self._unclaimed(call, [arn for arn in sorted(removed) if arn in before]):
                 tasks[arn] = functools.partial(_remove, inputs["on_destroy"], undone, before[arn])
-        run: Run[UpdateState | None] = await self.host.run(
-            call, tasks, verb="changing", to=f" to {inputs['state']}", fleet=self.is_fleet
+        run = await self.host.run(
+            call,
+            tasks,
+            verb="changing",
+            target=f" to {inputs['state']}",
+            fleet=self.is_fleet,
+            schedule_key=inputs["state"],
         )
+        done, progress = run.results.done, run.results.progress
         after = dict(before)
         for arn in tasks:
-            done = run.results.done.get(arn)
-            if done is not None:
-                after[arn] = done
-            elif arn in again and arn in run.results.progress:
-                basis = before.get(arn, UpdateState())
-                if rerun and basis.previous is not None:
-                    # What an update with other inputs has begun may still be in the way of this one.
-                    basis = replace(
-                        basis,
-                        previous=replace(
-                            basis.previous,
-                            lifecycle_execution_id=basis.lifecycle_execution_id,
-                            status=basis.status,
-                            deprecation_time=basis.deprecation_time or olds.get("update_at"),
-                        ),
-                    )
-                after[arn] = _incomplete(basis, run.results.progress[arn])
-        # What could not be undone for an image that left is still to be: as if it had not left yet.
-        kept = {
-            **inputs,
-            **self.with_images(inputs, [arn for arn in removed if arn in tasks.keys() - run.results.done]),
+            state = done.get(arn)
+            if state is not None:
+                after[arn] = state
+            elif arn in again:
+                state = before.get(arn, UpdateState())
+                after[arn] = _incomplete(_superseded(state, olds) if rerun else state, progress[arn])
+        # A removed image that could not be undone stays in the state, as if it were not removed yet.
+        kept = self.with_images(inputs, [arn for arn in removed if arn in tasks.keys() - done])
+        state_after = {
+            **kept,
+            **self.outputs(FleetState(after), kept),
+            CLIENT_TOKEN: digest(inputs.get("client_token")),
         }
-        state = {**kept, **self.outputs(FleetState(after), kept), CLIENT_TOKEN: digest(inputs.get("client_token"))}
-        started = bool(run.results.done) or any(p.execution_id for p in run.results.progress.values())
-        return Result(self.id_of(call, inputs), state, run.error, started)
+        started = bool(done) or any(each.execution_id for each in progress.values())
+        return Result(self.id_of(call, inputs), state_after, run.error, started)
+
+    def _tasks(
+        self, call: Call, inputs: Properties, olds: Properties, arns: Collection[str], rerun: bool
+    ) -> dict[str, ImageTask[UpdateState | None]]:
+        """Return the tasks that carry out the declared update for some images."""
+        before, request = self.states(olds).images, validation.request(inputs)
+        before_start = self._before_start(call, inputs, list(arns))
+        tasks: dict[str, ImageTask[UpdateState | None]] = {}
+        for arn in arns:
+            change = declare(arn, inputs, request, olds, before.get(arn, UpdateState()), rerun, fleet=self.is_fleet)
+            tasks[arn] = functools.partial(self._update_image, call, change, before_start)
+        return tasks
 
     def with_images(self, inputs: Properties, arns: Collection[str]) -> Properties:
         """Return the inputs with more images."""
@@ -187,24 +207,14 @@ class UpdateHandler(Handler):
 
 
 _KEPT = frozenset({CLIENT_TOKEN, "__secrets", "__provider"})
-"""The provider's own keys that a refresh keeps as they are."""
+"""The provider's own keys that a refresh keeps as they are; :meth:`UpdateState.to_state` writes its own anew."""
 
 
 class StateUpdateHandler(UpdateHandler):
-    """The life of a ``ResourceStateUpdate``."""
+    """Carries out the engine's calls for a ``ResourceStateUpdate``."""
 
     kind = Kind.SINGLE
     is_fleet = False
-
-    def images(self, properties: Properties) -> list[str]:
-        """Return the image's ARN, if it is known."""
-        arn = properties.get("resource_arn")
-        return [arn] if isinstance(arn, str) and arn != UNKNOWN else []
-
-    def id_of(self, call: Call, inputs: Properties) -> str:
-        """Return the image's ARN."""
-        arn: str = inputs["resource_arn"]
-        return arn
 
     def states(self, state: Properties) -> FleetState:
         """Return the state of the one image."""
@@ -214,16 +224,17 @@ class StateUpdateHandler(UpdateHandler):
         """Return the outputs of the one image, each at the top."""
         return states.images[inputs["resource_arn"]].to_state()
 
-    def outputs_ahead(self, kept: FleetState, again: Collection[str], inputs: Properties) -> dict[str, Any]:
+    def planned_outputs(self, kept: FleetState, again: Collection[str], inputs: Properties) -> dict[str, Any]:
         """Return the outputs of the one image."""
-        for state in kept.images.values():
+        state = next(iter(kept.images.values()), None)
+        if state is not None:
             return state.to_state()
         return dict.fromkeys(OUTPUTS, UNKNOWN) | (
             {"client_token": inputs["client_token"]} if inputs.get("client_token") else {}
         )
 
-    async def find(self, call: Call, id_: str) -> tuple[Properties | None, ImageBuilderError | None]:
-        """Return the state of an image that is as if this resource had declared the state that it is in."""
+    async def import_state(self, call: Call, id_: str) -> tuple[Properties | None, ImageBuilderError | None]:
+        """Return the state to import: as if the resource declared the image's current state."""
         action = f"importing image {id_}"
         try:
             validation.ImageArn.parse(id_)
@@ -253,7 +264,7 @@ class StateUpdateHandler(UpdateHandler):
 
 
 class FleetHandler(UpdateHandler):
-    """The life of a ``FleetStateUpdate``."""
+    """Carries out the engine's calls for a ``FleetStateUpdate``."""
 
     kind = Kind.FLEET
     is_fleet = True
@@ -266,7 +277,7 @@ class FleetHandler(UpdateHandler):
         )
 
     def id_of(self, call: Call, inputs: Properties) -> str:
-        """Return the resource's name; where the engine gives no URN, a digest of the images."""
+        """Return the resource's name; without a URN, a digest of the images."""
         return call.name or f"fleet-{digest(' '.join(inputs['resource_arns']))}"[:20]
 
     def states(self, state: Properties) -> FleetState:
@@ -277,8 +288,8 @@ class FleetHandler(UpdateHandler):
         """Return the outputs by image."""
         return states.to_state(inputs["resource_arns"])
 
-    def outputs_ahead(self, kept: FleetState, again: Collection[str], inputs: Properties) -> dict[str, Any]:
-        """Return the outputs by image, as far as it is known which images there are."""
+    def planned_outputs(self, kept: FleetState, again: Collection[str], inputs: Properties) -> dict[str, Any]:
+        """Return the outputs by image; unknown if an ARN is unknown."""
         known = kept.to_state(kept.images)
         names = ("executions", "lifecycle_execution_ids")
         if has_unknown(inputs["resource_arns"]):
@@ -292,7 +303,12 @@ class FleetHandler(UpdateHandler):
     def _vanished(self, before: UpdateState) -> UpdateState | None:
         gone = "the image is gone, take it out of resource_arns"
         return UpdateState.from_state(
-            {**before.to_state(), "image_state": IMAGE_GONE, LEFT: before.left or before.image_state, DRIFT: gone}
+            {
+                **before.to_state(),
+                "image_state": IMAGE_GONE,
+                RESULT_STATE: before.result_state or before.image_state,
+                DRIFT: gone,
+            }
         )
 
 
@@ -306,7 +322,7 @@ def declare(
     *,
     fleet: bool,
 ) -> Change:
-    """Return the declared change of one image, after the update that the state has.
+    """Return the declared change of one image, given the update in its state.
 
     Args:
         arn: the image.
@@ -314,73 +330,80 @@ def declare(
         request: the parameters of the call.
         olds: the resource's state; empty at first.
         before: the image's state.
-        rerun: whether other inputs than before are sent.
+        rerun: whether the declared change differs from the one in the state.
         fleet: whether the resource is a fleet.
     """
-    # An update that has not ended well is continued, as the change that it was; with other inputs it is another one,
-    # and what it started may be in the way.
+    # An unfinished or failed update is continued as the same change. With other inputs this is another change, and the
+    # execution that the unfinished one started may block it.
     continued = before.previous is not None and not rerun
-    basis, in_the_way = before.basis, before.basis if continued else before
-    scheduled = in_the_way.deprecation_time or (not continued and olds.get("update_at"))
+    last_complete = before.last_complete
+    started = last_complete if continued else before
+    scheduled = started.deprecation_time or (not continued and olds.get("update_at"))
     token, triggers = inputs.get("client_token"), inputs.get("triggers")
     if fleet and token is not None:
-        # The service takes a token for one image only: each gets one that is derived from it.
+        # The service accepts a token for one image only: derive one for each image from it.
         token, triggers = None, [token, triggers]
     return Change(
         resource_arn=arn,
         request=request,
         triggers=triggers,
         client_token=token,
-        follows=basis.client_token,
-        superseded=in_the_way.lifecycle_execution_id,
-        own_schedule=in_the_way.lifecycle_execution_id
-        if scheduled and in_the_way.status in EXECUTION_UNFINISHED
-        else None,
-        schedule_elapsed=basis.status == "SUCCESS" and olds.get("update_at") == inputs.get("update_at"),
+        follows=last_complete.client_token,
+        superseded=started.lifecycle_execution_id,
+        own_schedule=started.lifecycle_execution_id if scheduled and started.status in EXECUTION_UNFINISHED else None,
+        schedule_elapsed=last_complete.status in EXECUTION_SUCCEEDED
+        and olds.get("update_at") == inputs.get("update_at"),
         wait=inputs["wait"],
     )
 
 
 async def _remove(on_destroy: str, request: Mapping[str, Any], state: UpdateState, client: ImageClient) -> None:
+    """Cancel or restore an image that the program does not declare any more."""
     if on_destroy == "cancel":
         await cancel(state, client)
     else:
         await restore(state, request, client)
 
 
+def _superseded(state: UpdateState, olds: Properties) -> UpdateState:
+    """Return the state of an unfinished update that another one replaces, whose execution may still block that one."""
+    if state.previous is None:
+        return state
+    schedule = state.deprecation_time or olds.get("update_at")
+    previous = replace(
+        state.previous,
+        lifecycle_execution_id=state.lifecycle_execution_id,
+        status=state.status,
+        deprecation_time=schedule,
+    )
+    return replace(state, previous=previous)
+
+
 def _incomplete(before: UpdateState, progress: Progress) -> UpdateState:
-    """Return the state of an update that was not carried out, or has not ended: the next run continues it."""
+    """Return the state of an update that did not start or has not ended: the next run continues it."""
     if progress.execution_id is None or progress.blocking_execution:
-        return replace(before, previous=before.basis)
+        return replace(before, previous=before.last_complete)
     status = "IN_PROGRESS" if progress.status == STARTING else progress.status
     return replace(
         UpdateState(),
         lifecycle_execution_id=progress.execution_id,
         status=status,
         image_state=before.image_state,
-        left=before.left,
-        previous=before.basis,
+        result_state=before.result_state,
+        previous=before.last_complete,
     )
 
 
 def _describe_drift(states: FleetState) -> str | None:
-    """Return what differs from the declaration, equal words together; None where nothing does."""
-    groups: dict[str, list[str]] = {}
-    for arn, state in states.images.items():
-        if state.drift:
-            groups.setdefault(state.drift, []).append(arn)
-    parts = [
-        f"image {arns[0]}: {words}" if len(arns) == 1 else f"{len(arns)} images: {words}: {name_images(arns)}"
-        for words, arns in groups.items()
-    ]
-    return "; ".join(parts) or None
+    """Return the images that differ from the declaration, with how; None if none does."""
+    return group_images({arn: state.drift for arn, state in states.images.items() if state.drift}) or None
 
 
 def _describe_truncation(arn: str, outcome: Outcome) -> str:
-    """Return that the outputs list only a part of the resources, and the command that lists all of them."""
+    """Return a hint that the output lists only a part of the resources, with the command that lists all."""
     assert outcome.execution is not None
     return (
         f"the output `resources` holds only {MAX_RESOURCES} of the {len(outcome.resources)} resources; all are listed "
-        f"by: aws imagebuilder list-lifecycle-execution-resources --region {arn.split(':')[3]} "
+        f"by: aws imagebuilder list-lifecycle-execution-resources --region {validation.ImageArn.parse(arn).region} "
         f"--lifecycle-execution-id {outcome.execution.id} --parent-resource-id {arn}"
     )

@@ -1,1 +1,1 @@
-"""Start, adopt, await, cancel and describe state updates. Knows boto3, knows no Pulumi."""
+"""Start, adopt, await, cancel and describe state updates. Imports no Pulumi."""

@@ -1,8 +1,8 @@
-"""What the service shows of a change whose state or answer was lost: it was carried out, continues, or was undone."""
+"""Find the execution to adopt when the state, or the response to a start, was lost."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .change import Change
@@ -19,27 +19,27 @@ from .entities import (
 )
 
 _EVIDENT = frozenset({"state", "executionRole", "includeResources"})
-"""The parameters whose effect the resources of an execution show: what others did cannot be seen from it."""
+"""The parameters whose effect an execution's resources show; an execution does not show the effect of any other."""
 
 _EVIDENT_RESOURCES = frozenset({"amis", "snapshots", "containers"})
 
 
 class Answer(NamedTuple):
-    """The answer to a start."""
+    """The execution that answers for a start."""
 
     execution_id: str | None
-    """None after an immediate change."""
+    """None for an immediate change."""
     certain: bool = True
-    """Whether it is this change's own execution, or only the one that it has to be by all that the service shows."""
+    """True if the service returned it for this token; False if it was inferred."""
 
 
 async def find_adoptable_execution(
     change: Change, client: ImageClient, executions: Sequence[Execution]
 ) -> Answer | None:
-    """Return the last execution of the image if it does just what this change would do, to all under the image.
+    """Return the image's newest execution if it did to all under the image just what this change would do.
 
-    So the same declaration, after a `destroy` that retained or under another name, is not carried out again although
-    the token that it was carried out with is lost with the state.
+    So the same declaration is not carried out again after a `destroy` with `retain` or under another name, although its
+    token is lost with the state.
     """
     last = newest(executions)
     if not change.is_first or last is None:
@@ -62,75 +62,69 @@ async def find_adoptable_execution(
 def _did(resource: Mapping[str, Any], target: str, included: set[str]) -> bool:
     if resource["action"] != ACTION[target] or resource["status"] not in RESOURCE_SUCCEEDED:
         return False
-    # A deletion of AMIs alone keeps their snapshots, and lists none.
+    # A deletion of AMIs without their snapshots lists no snapshots.
     return "snapshots" not in included or any(
         snapshot["status"] in RESOURCE_SUCCEEDED for snapshot in resource["snapshots"]
     )
 
 
 async def _is_same_schedule(change: Change, client: ImageClient, execution: Execution) -> bool:
-    """Return whether an unfinished execution is scheduled for the very instant that this change is declared for."""
+    """Return whether an unfinished execution is scheduled for the instant that this change declares."""
     if change.update_at is None or not await is_schedule(client, execution):
         return False
-    return (await client.find_image(again=True)).deprecation_time == change.update_at
+    return (await client.find_image(fresh=True)).deprecation_time == change.update_at
 
 
 async def is_schedule(client: ImageClient, execution: Execution) -> bool:
-    """Return whether an unfinished execution waits for its time: by its evidence, and never by its status alone.
+    """Return whether an unfinished execution is a schedule, which its status alone does not show.
 
-    It has done nothing to any resource yet, the image is to be deprecated at a time to come, and it is the image's
-    own: a lifecycle policy's executions are not scheduled by a state update.
+    A schedule lists no resources yet, its image has a deprecation time that has not come, and no lifecycle policy
+    started it.
     """
     if execution.policy_arn is not None or not execution.unfinished:
         return False
     snapshot = await client.snapshot(execution.id)
     if snapshot.resources or snapshot.next_token:
         return False
-    return (await client.find_image(again=True)).deprecation_is_ahead(snapshot.at)
+    return (await client.find_image(fresh=True)).deprecation_is_ahead(snapshot.at)
 
 
 async def find_execution_with_another_role(change: Change, client: ImageClient) -> Answer | None:
-    """Return the execution that answers for a token that the service knows with other parameters.
+    """Return the execution of a token that the service knows with other parameters; None if it is not found.
 
-    Of a derived token only the role is no part, so this change was started with another role, and the answer to that
-    was lost. It has to be one of the image's executions that does the same, most likely the newest; None where there
-    is none.
+    The role is the only parameter that a derived token leaves out, so this change was started with another role and the
+    response was lost. Its execution is the newest of the image's that does the same.
     """
-    for execution in sorted(await client.executions(), key=lambda execution: execution.age, reverse=True):
+    for execution in sorted(await client.executions(), key=lambda execution: execution.sort_time, reverse=True):
         if execution.id == change.superseded:
             break
         if execution.policy_arn or (change.update_at is None and await is_schedule(client, execution)):
-            # Somebody else's: what this change has started is no schedule.
+            # Not started by this change, which is no schedule.
             continue
         if await client.find_action(execution.id) in {ACTION[change.target], None}:
             return Answer(execution.id, certain=False)
     return None
 
 
-async def find_earlier_deletion(
-    change: Change, client: ImageClient, token: str, before: Mapping[str, Execution]
-) -> Outcome | None:
-    """Return the outcome of a deletion whose token the service has forgotten, where the image is gone.
+async def find_deletion(client: ImageClient, executions: Iterable[Execution]) -> Outcome | None:
+    """Return the outcome of the newest execution that deleted an image which is gone; None if none of them did.
 
     Args:
-        change: the declared change.
         client: the image's client.
-        token: the token to keep in the state.
-        before: the image's executions.
+        executions: the image's executions.
     """
-    last = newest([execution for execution in before.values() if execution.status in EXECUTION_SUCCEEDED])
-    if change.target != IMAGE_GONE or last is None:
-        return None
-    # Of an image without AMIs, as one whose build failed, no resource shows it; the entry of the record does.
-    if await client.find_action(last.id) != ACTION[IMAGE_GONE]:
-        return None
-    return Outcome(token, GONE, last, await client.resources(last.id, await client.snapshot(last.id)))
+    for execution in sorted(executions, key=lambda execution: execution.sort_time, reverse=True):
+        # An image without AMIs, as one whose build failed, has no resources; the entry of the record shows the action.
+        if execution.status in EXECUTION_SUCCEEDED and await client.find_action(execution.id) == ACTION[IMAGE_GONE]:
+            resources = await client.resources(execution.id, await client.snapshot(execution.id))
+            return Outcome("", GONE, execution, resources)
+    return None
 
 
-async def was_moved_since(
+async def was_changed_since(
     change: Change, client: ImageClient, execution_id: str, before: Mapping[str, Execution]
 ) -> bool:
-    """Return whether a later execution did something else, though the image may be back where this one left it."""
+    """Return whether a later execution changed the image, though it may be back in the same state."""
     for execution in before.values():
         if execution.came_after(before[execution_id]) and not execution.unfinished:
             action = await client.find_action(execution.id)

@@ -1,4 +1,4 @@
-"""An AMI, and what uses it."""
+"""Represent an AMI, and a reference: one use of an AMI."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ KINDS: Mapping[str, str] = {
     CONTAINER_RECIPE: "container recipe",
     INSTANCE: "instance",
 }
-"""The kinds of references in words, in the order in which they are named. Those of EC2 have its own names."""
+"""The kinds of references, in the order in which messages name them. The keys are EC2's names where it has one."""
 
 LIVE_STATES = ("pending", "running", "stopping", "stopped")
 """States of instances that count."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where AMIs are and where they are used.
+class AccountRegion:
+    """An account in a region: where AMIs are, and where they are used.
 
     Attributes:
         partition: as ``aws``.
@@ -45,7 +45,7 @@ class Place:
     region: str
 
     def arn(self, service: str, resource: str) -> str:
-        """Return the ARN of a resource here."""
+        """Return the ARN of a resource in this account and region."""
         return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
 
 
@@ -55,20 +55,20 @@ class Ami:
 
     Attributes:
         region: as ``us-east-1``.
-        image: its id.
+        ami_id: its id.
         account_id: the owner.
         state: as EC2 names it.
         snapshots: ids of its snapshots.
-        size_gib: sum of the volume sizes of these snapshots, in GiB; what they take is at most that.
+        size_gib: sum of the volume sizes of these snapshots, in GiB: the most that they can take.
         public: whether everyone may launch it.
         last_launched: when it was last launched, RFC 3339; EC2 knows it a day later. None without a recorded launch.
         deregistration_protection: whether it is, or for a day was, protected from deregistration.
         tags: its tags.
-        shared_accounts: which of the accounts that were asked for may launch it.
+        shared_accounts: those of the accounts to check for sharing that may launch it.
     """
 
     region: str
-    image: str
+    ami_id: str
     account_id: str
     state: str
     snapshots: tuple[str, ...] = ()
@@ -91,14 +91,14 @@ class Ami:
         volumes = [volume for volume in volumes if volume.get("SnapshotId")]
         return cls(
             region=region,
-            image=described["ImageId"],
+            ami_id=described["ImageId"],
             account_id=described.get("OwnerId", ""),
             state=described.get("State", ""),
             snapshots=tuple(volume["SnapshotId"] for volume in volumes),
             size_gib=sum(volume.get("VolumeSize") or 0 for volume in volumes),
             public=bool(described.get("Public")),
             last_launched=described.get("LastLaunchedTime") or None,
-            # Anything but a plain "disabled" keeps EC2 from deregistering it, the day after it was taken off included.
+            # EC2 deregisters it only if this is "disabled", which it becomes a day after the protection was turned off.
             deregistration_protection=(described.get("DeregistrationProtection") or "disabled") != "disabled",
             tags={tag["Key"]: tag["Value"] for tag in described.get("Tags", [])},
         )
@@ -110,30 +110,37 @@ class Reference:
 
     Attributes:
         kind: one of :data:`KINDS`.
-        arn: of what uses the AMI.
-        name: its name, or its id where it has none.
-        detail: version or state: ``version 4, $Latest``; empty where there is nothing to say.
-        image: id of the AMI; the image's ARN where a recipe names that and the image has no AMI in the recipe's region.
+        arn: ARN of the resource that uses the AMI.
+        name: its name, or its id if it has no name.
+        detail: version or state: ``version 4, $Latest``; may be empty.
+        ami_id: id of the AMI; the image's ARN if a recipe names that and the image has no AMI in the recipe's region.
         region: where it is used.
-        counts: whether taking the AMI away breaks it.
-        counts_only_for_deletion: whether that is so only when the AMI is deleted, and not when it is disabled.
+        counts: whether it breaks when the AMI is deleted or disabled: then it blocks the change.
+        counts_only_for_deletion: whether it breaks only when the AMI is deleted.
     """
 
     kind: str
     arn: str
     name: str
     detail: str
-    image: str
+    ami_id: str
     region: str
     counts: bool = True
     counts_only_for_deletion: bool = False
+
+    @property
+    def sort_key(self) -> tuple[Any, ...]:
+        """The key to sort by: those that count first, then by kind, region and name."""
+        kinds = [*KINDS]
+        kind = kinds.index(self.kind) if self.kind in kinds else len(kinds)
+        return not self.counts, kind, self.region, self.name
 
     def __str__(self) -> str:
         return f"{KINDS.get(self.kind, self.kind)} {self.name}{f' ({self.detail})' if self.detail else ''}"
 
 
 def name_in(arn: str) -> tuple[str, str]:
-    """Return name and detail of what an ARN names.
+    """Return the name and the detail of the resource that an ARN names.
 
     >>> name_in("arn:aws:ssm:us-east-1:123456789012:parameter/golden/web")
     ('/golden/web', '')

@@ -1,4 +1,9 @@
-"""A declared change of one image, and the client tokens that the service knows it by."""
+"""Describe a declared change of one image, and derive its client tokens.
+
+Words for the updates before it: ``previous``, in the state, is the last complete one while an update is unfinished or
+has failed; ``follows`` is the token of the last complete one, from which this change's token is derived; ``superseded``
+is the execution of the last one that was started, complete or not.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +29,13 @@ class Change:
         request: parameters of ``StartResourceStateUpdate`` other than the ARN and the token.
         triggers: the values whose change runs the update again.
         client_token: the user's own token, if there is one.
-        follows: the token of the change before this one, as the state has it; None for the first.
-        superseded: the execution of the change before this one: it never answers for this one.
-        own_schedule: the scheduled execution of the change before this one, cancelled first if it is still pending.
-        cancels_schedules: whether any scheduled execution that has the image in use is cancelled.
-        awaits_build: whether an image that is being built is waited for.
-        schedule_elapsed: whether this change's own schedule is known to have come true before.
-        wait: whether to wait until the execution has ended. A scheduled one is never waited for.
+        follows: the token of the last complete change, as the state has it; None for the first.
+        superseded: the execution that the previous change started, which is never adopted for this one.
+        own_schedule: the schedule that the previous change started, cancelled first if it is unfinished.
+        cancels_schedules: whether to cancel any schedule that has the image in use.
+        awaits_build: whether to wait for an image that is being built.
+        schedule_elapsed: whether this change's own schedule is known to have taken effect.
+        wait: whether to wait until the execution has ended. A schedule is never awaited.
     """
 
     resource_arn: str
@@ -47,29 +52,29 @@ class Change:
 
     @property
     def target(self) -> str:
-        """The state asked for."""
+        """The declared state."""
         status: str = self.request["state"]["status"]
         return status
 
     @property
     def update_at(self) -> datetime | None:
-        """When it is to take effect; None for now."""
+        """When it takes effect; None for now."""
         at: datetime | None = self.request.get("updateAt")
         return at
 
     @property
     def is_awaited(self) -> bool:
-        """Whether it is done only once its execution has ended."""
+        """Whether it is complete only when its execution has ended."""
         return self.wait and self.update_at is None
 
     @property
     def is_immediate(self) -> bool:
-        """Whether it includes nothing under the image, so that no execution has to carry it out."""
+        """Whether it includes nothing under the image, so that the service needs no execution."""
         return not any(self.request.get("includeResources", {}).values())
 
     @property
     def is_first(self) -> bool:
-        """Whether the state has no change before it, nor a token of the user's own distinguishes it from others."""
+        """Whether neither an earlier change in the state nor a declared token tells it apart from others."""
         return self.follows is None and self.superseded is None and self.client_token is None
 
     def is_overdue(self, now: datetime) -> bool:
@@ -81,7 +86,7 @@ class Change:
         return self.update_at is not None and (self.schedule_elapsed or self.update_at <= now)
 
     def without_schedule(self) -> Change:
-        """Return the same change, to be carried out now."""
+        """Return the same change without the schedule."""
         return replace(self, request={name: value for name, value in self.request.items() if name != "updateAt"})
 
     def is_confirmed_by(self, image: Image, execution_id: str | None, *, keeps_record: bool = True) -> bool:
@@ -90,23 +95,23 @@ class Change:
         Args:
             image: the image.
             execution_id: the execution of the change; None for an immediate one.
-            keeps_record: whether a deletion may have kept the image record, because it left something out.
+            keeps_record: whether a deletion may have kept the image record, because exclusion rules kept a resource.
         """
         if image.state == self.target:
             return True
         if self.target == IMAGE_GONE:
             return keeps_record and execution_id is not None and image.lifecycle_execution_id == execution_id
-        # One that comes true within minutes needs no execution: the image is to be deprecated, and nobody has moved it.
+        # A schedule that takes effect within minutes has no execution: the image shows its deprecation time.
         dated = image.state == "AVAILABLE" and image.deprecation_time is not None
         return execution_id is None and self.update_at is not None and dated
 
     def token_candidates(self) -> Iterator[str]:
-        """Yield the tokens to try, in order and without end: always the same ones for the same declared change.
+        """Yield the tokens to try, in order and without end, always the same for the same declared change.
 
-        A token is a digest of what is declared and of the change it follows, so a run that was killed sends the token
-        that it sent before, and the service answers with the execution it started then. The next candidate is for
-        when that answer no longer holds: its execution failed or was cancelled, or the image was moved elsewhere.
-        A change of role alone runs nothing again, so the role is no part of it.
+        A token is a digest of the declaration and of the token it follows. So a run after a kill sends the same token,
+        and the service answers with the execution it started then. The next candidate is for
+        when that answer no longer holds: its execution failed or was cancelled, or the image was changed since.
+        The token leaves out the role, as a change of the role alone runs nothing again.
         """
         if self.client_token is not None:
             yield self.client_token

@@ -1,15 +1,19 @@
-"""One image at the service: find it, its executions and their resources; each absent thing has one way to be absent."""
+"""Call the service about one image, its executions and their resources.
+
+A missing image is :data:`GONE`; an unknown execution raises :class:`ExecutionUnknown`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ..aws import Service, answered_at
-from ..errors import ImageBuilderError, ResourceNotFound, ServiceError, TemporaryError
+from ..aws import OnRetry, Service, answered_at
+from ..errors import ImageBuilderError, ServiceError, TemporaryError
 from ..validation import ImageArn
 from .change import derive_token
 from .entities import (
@@ -18,51 +22,47 @@ from .entities import (
     EXECUTION_UNSUCCESSFUL,
     GONE,
     IMAGE_GONE,
+    MAY_BE_ABSENT,
+    PAGE_SIZE,
     RESOURCE_SUCCEEDED,
+    SETTLED_AFTER,
     Execution,
     ExecutionSnapshot,
     Image,
     Outcome,
     parse_resource,
 )
-from .images import ReadBarrier
+from .images import ReadBarrier, get_image
 from .progress import Progress
 
 if TYPE_CHECKING:
     from .polling import PollSchedule
 
-_PAGE_SIZE = 100
-"""The most that the service puts on one page; it may put less."""
-
-_SETTLING_TIME = timedelta(minutes=1)
-"""An image that was read so long after the end of an execution shows what it did; reading it again costs little."""
-
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-
-_UNKNOWN_EXECUTION = frozenset({"ResourceNotFoundException", "InvalidRequestException"})
-"""Codes that answer for an execution that the service does not know, or has forgotten."""
 
 
 class ExecutionUnknown(TemporaryError):
-    """The service does not know a lifecycle execution: it cannot be read yet, or has been forgotten."""
+    """The service does not know a lifecycle execution: it cannot be read yet, or not any more."""
 
 
 class CheckAgain(TemporaryError):
-    """A start would be sent again, and what was checked before it may not hold any more."""
+    """A start has to be checked again before it is sent again."""
 
 
 class ImageClient:
-    """The calls that concern one image build version, in the image's own region.
+    """Makes the calls that concern one image build version, in the image's own region.
 
-    Every method raises :class:`~pulumi_imagebuilder.errors.ServiceError` for a client error and retries what is
-    transient, noting on ``progress`` why.
+    Every method raises :class:`~pulumi_imagebuilder.errors.ServiceError` for a client error and retries transient
+    errors, noting on ``progress`` why. :meth:`find_image` caches the image. The cache is stale after a :meth:`start`
+    or :meth:`cancel`, and after :meth:`executions` or :meth:`snapshot` has shown an execution that may have changed the
+    image since. After a complete deletion, which :meth:`resources` notices, an image that a list lacks counts as gone.
 
     Args:
         service: where calls go.
         resource_arn: ARN of the image build version.
-        progress: what is being done, and where retries are noted.
-        barrier: reads images together with those of others that are worked on side by side.
-        schedule: when to look at the executions that are waited for side by side.
+        progress: what is being done; retries are noted there.
+        barrier: joins reads of images that are changed side by side.
+        schedule: decides when to poll executions that are awaited side by side.
     """
 
     def __init__(
@@ -75,13 +75,13 @@ class ImageClient:
         self._barrier = barrier
         arn = ImageArn.parse(resource_arn)
         self._region, self._account = arn.region, arn.account
-        self._first: Image | None = None
+        self._cached_image: Image | None = None
         self._began: datetime | None = None
-        """When the service first answered, by its clock."""
+        """The time of the service's first answer, by its clock."""
         self.now = datetime.now(UTC)
         """The time of the last answer, by the service's clock; until then this machine's."""
-        self._changed = False
-        """Whether anything has happened since the first read that may have changed the image."""
+        self._cache_is_stale = False
+        """Whether something since the first read may have changed the image."""
         self._deletes = self._deleted = False
 
     async def start(self, request: Mapping[str, Any], token: str, *, retry_until: float = math.inf) -> str | None:
@@ -90,10 +90,10 @@ class ImageClient:
         Args:
             request: the parameters other than the ARN and the token.
             token: the client token.
-            retry_until: until when it may be sent again after a transient error, by the loop's time.
+            retry_until: the time until which it may be sent again after a transient error, by the loop's clock.
 
         Raises:
-            CheckAgain: it was not answered, and may not be sent again. What was sent may have started an execution.
+            CheckAgain: there was no answer, and the time has passed. The service may have started an execution.
         """
         self._deletes = request["state"]["status"] == IMAGE_GONE
         loop = asyncio.get_running_loop()
@@ -112,85 +112,76 @@ class ImageClient:
             error.reason = error.reason.replace(token, "[redacted]")
             raise
         execution_id: str | None = answer.get("lifecycleExecutionId")
-        # What an execution that the image shows already has done was done before it was read.
-        self._changed |= execution_id is None or not self._first or execution_id != self._first.lifecycle_execution_id
+        # If the image already names this execution, the cached image includes its effect.
+        named = self._cached_image.lifecycle_execution_id if self._cached_image else None
+        self._cache_is_stale |= execution_id is None or execution_id != named
         return execution_id
 
     async def cancel(self, execution_id: str) -> None:
-        """Call ``CancelLifecycleExecution``: it only asks, and what is done stays done."""
+        """Request cancellation; resources that were changed stay changed."""
         # Always the same token, so that cancelling twice is cancelling once.
         token = derive_token(["cancel", execution_id])
-        self._changed = True
+        self._cache_is_stale = True
         await self._call("cancel_lifecycle_execution", lifecycleExecutionId=execution_id, clientToken=token)
 
-    async def find_image(self, *, again: bool = False) -> Image:
-        """Return the image; :data:`GONE` when the service says that it is not found.
-
-        The first read serves as long as nothing has happened since that may have changed the image.
+    async def find_image(self, *, fresh: bool = False) -> Image:
+        """Return the image, from the cache unless that is stale; :data:`GONE` if the service does not find it.
 
         Args:
-            again: whether to read it now in any case, without waiting for others.
+            fresh: whether to read it now in any case, without waiting for other reads.
         """
-        if again:
+        if fresh:
             return await self._get_image()
-        if self._first is not None and not self._changed:
-            return self._first
-        fleet = self.progress.fleet if self._first else None
-        if fleet:
-            fleet.ended += 1
-        try:
+        if self._cached_image is not None and not self._cache_is_stale:
+            return self._cached_image
+        with self.progress.reading_result(is_last=self._cached_image is not None):
             reading = await self._barrier.read(self.arn, deleted=self._deleted, on_retry=self.progress.retrying)
-        except ImageBuilderError:
-            if fleet:
-                fleet.ended -= 1
-            raise
-        # On cancellation keep `ended`, so that the time-out message counts this image as done.
-        if fleet:
-            fleet.ended -= 1
         if reading.error:
             raise reading.error.with_action(self.progress.action)
         image = reading.image or await self._get_image()
-        if self._first is None:
-            self._first = image
+        if self._cached_image is None:
+            self._cached_image = image
         self._note_time(reading.as_of)
         return image
 
     async def is_gone(self, refusal: ServiceError) -> bool:
-        """Return whether a start was refused because the image is gone: not found, or deleted and so not valid."""
-        if refusal.code not in {"ResourceNotFoundException", "InvalidRequestException"}:
+        """Return whether a start was refused because the image is gone."""
+        if refusal.code not in MAY_BE_ABSENT:
             return False
-        return (await self.find_image(again=True)).state == IMAGE_GONE
+        return (await self.find_image(fresh=True)).state == IMAGE_GONE
 
     async def _get_image(self) -> Image:
         try:
-            answer = await self._call("get_image", imageBuildVersionArn=self.arn)
-        except ResourceNotFound:
-            return GONE
-        return Image.parse(answer["image"])
+            reading = await get_image(self._service, self.arn, self.progress.retrying)
+        except ImageBuilderError as error:
+            raise error.with_action(self.progress.action) from error.__cause__
+        self._note_time(reading.as_of)
+        assert reading.image is not None
+        return reading.image
 
     async def executions(self) -> list[Execution]:
         """Return the executions that ``ListLifecycleExecutions`` lists for the image, in the service's order."""
         listed = [
             Execution.parse(execution)
-            async for page in self._pages("list_lifecycle_executions", resourceArn=self.arn, maxResults=_PAGE_SIZE)
+            async for page in self._pages("list_lifecycle_executions", resourceArn=self.arn, maxResults=PAGE_SIZE)
             for execution in page["lifecycleExecutions"]
         ]
-        # What is under way, or ended about when the image was read, may not have shown in it yet.
-        settled = (self._began or _LONG_AGO) - _SETTLING_TIME
-        self._changed |= any(execution.ended is None or execution.ended >= settled for execution in listed)
+        # The cached image may lack the effect of executions that are under way, or ended about when it was read.
+        settled = (self._began or _LONG_AGO) - SETTLED_AFTER
+        self._cache_is_stale |= any(execution.ended is None or execution.ended >= settled for execution in listed)
         return listed
 
-    async def executions_before(self) -> list[Execution]:
-        """Return the executions before this run started one; none are listed where the image names none."""
+    async def executions_if_named(self) -> list[Execution]:
+        """Return the image's executions; skip the call if the image record names none."""
         image = await self.find_image()
         return [] if image != GONE and image.lifecycle_execution_id is None else await self.executions()
 
     async def began_before_this_run(self, execution_id: str) -> bool:
-        """Return whether an execution that was not listed began before this run's first answer nevertheless."""
-        return (await self._get_execution(execution_id)).age < (self._began or _LONG_AGO)
+        """Return whether an execution that was not listed began before this run's first call all the same."""
+        return (await self._get_execution(execution_id)).sort_time < (self._began or _LONG_AGO)
 
     async def snapshot(self, execution_id: str, next_token: str | None = None) -> ExecutionSnapshot:
-        """Look at an execution: its state, and one page of the resources under the image.
+        """Return the state of an execution and one page of its resources under the image.
 
         Args:
             execution_id: the execution.
@@ -203,11 +194,11 @@ class ImageClient:
             "list_lifecycle_execution_resources",
             execution_id,
             parentResourceId=self.arn,
-            maxResults=_PAGE_SIZE,
+            maxResults=PAGE_SIZE,
             **({"nextToken": next_token} if next_token else {}),
         )
         state, resources = answer["lifecycleExecutionState"], answer.get("resources", [])
-        self._changed |= state["status"] in EXECUTION_UNFINISHED
+        self._cache_is_stale |= state["status"] in EXECUTION_UNFINISHED
         return ExecutionSnapshot(
             status=state["status"],
             reason=state.get("reason"),
@@ -219,7 +210,7 @@ class ImageClient:
         )
 
     async def resources(self, execution_id: str, first: ExecutionSnapshot) -> list[dict[str, Any]]:
-        """Return all resources of an execution under the image: those of a snapshot, and the pages after it."""
+        """Return all resources of an execution under the image: those of a snapshot, and of the pages after it."""
         found, snapshot = list(first.resources), first
         while snapshot.next_token:
             snapshot = await self.snapshot(execution_id, snapshot.next_token)
@@ -229,8 +220,8 @@ class ImageClient:
         return found
 
     async def find_record_entry(self, execution_id: str) -> dict[str, Any] | None:
-        """Return what an execution does to the image record itself; None where the service does not list it yet."""
-        parameters: dict[str, Any] = {"maxResults": _PAGE_SIZE}
+        """Return the entry of the image record itself among an execution's resources; None if it is not listed yet."""
+        parameters: dict[str, Any] = {"maxResults": PAGE_SIZE}
         while True:
             page = await self._call_for_execution("list_lifecycle_execution_resources", execution_id, **parameters)
             for resource in map(parse_resource, page.get("resources", [])):
@@ -241,12 +232,12 @@ class ImageClient:
             parameters["nextToken"] = page["nextToken"]
 
     async def find_action(self, execution_id: str) -> str | None:
-        """Return what an execution does to the image record, as ``DEPRECATE``; None where it is not listed yet."""
+        """Return what an execution does to the image record, as ``DEPRECATE``; None if that is not listed yet."""
         entry = await self.find_record_entry(execution_id)
         return entry["action"] if entry else None
 
     async def duration(self, execution_id: str) -> float:
-        """Return how long an execution that has ended took, in seconds, by the service's own times."""
+        """Return the duration of an execution that has ended, in seconds, by the service's times."""
         execution = await self._get_execution(execution_id)
         began, ended = execution.started, execution.ended
         return (ended - began).total_seconds() if began and ended else 0.0
@@ -258,12 +249,12 @@ class ImageClient:
         image: Image | None = None,
         snapshot: ExecutionSnapshot | None = None,
     ) -> Outcome:
-        """Return how an execution went, or goes: its times, its reason, all resources under the image, and the image.
+        """Return the result of an execution so far: times, reason, all resources under the image, and the image.
 
         Args:
             token: the client token that it is known by.
             execution_id: the execution.
-            image: the image, where it has been read since. Default: it is read.
+            image: the image, if it has been read since. Default: it is read.
             snapshot: the last snapshot of the execution. Default: one is taken.
 
         Raises:
@@ -271,7 +262,7 @@ class ImageClient:
         """
         snapshot = snapshot or await self.snapshot(execution_id)
         execution, resources = await self.describe(execution_id, snapshot)
-        # The image after the execution: the state of an update that ended well must not hold what was before it.
+        # Read the image after the execution: the state must not hold the image as it was before.
         return Outcome(token, image or await self.find_image(), execution, resources)
 
     async def describe(self, execution_id: str, snapshot: ExecutionSnapshot) -> tuple[Execution, list[dict[str, Any]]]:
@@ -286,7 +277,7 @@ class ImageClient:
         return await self._describe_execution(execution_id, snapshot), resources
 
     async def _describe_execution(self, execution_id: str, snapshot: ExecutionSnapshot) -> Execution:
-        """Return an execution in full: as the snapshot has it, and asked for only where that does not say enough."""
+        """Return an execution from its snapshot; call GetLifecycleExecution only if the snapshot is not enough."""
         unfinished = snapshot.status in EXECUTION_UNFINISHED
         if snapshot.next_token or unfinished or not (snapshot.started and snapshot.ended):
             execution = await self._get_execution(execution_id)
@@ -296,8 +287,7 @@ class ImageClient:
             )
         if execution.status in EXECUTION_UNSUCCESSFUL and not execution.reason:
             entry = await self.find_record_entry(execution_id)
-            reason = entry["reason"] if entry else None
-            execution = Execution(execution.id, execution.status, reason, execution.started, execution.ended)
+            execution = replace(execution, reason=entry["reason"] if entry else None)
         return execution
 
     async def _get_execution(self, execution_id: str) -> Execution:
@@ -324,13 +314,11 @@ class ImageClient:
         try:
             return await self._call(operation, lifecycleExecutionId=execution_id, **parameters)
         except ServiceError as error:
-            if error.code in _UNKNOWN_EXECUTION:
+            if error.code in MAY_BE_ABSENT:
                 raise ExecutionUnknown(error.reason, action=error.action) from error
             raise
 
-    async def _call(
-        self, operation: str, on_retry: Callable[[str], None] | None = None, **parameters: Any
-    ) -> dict[str, Any]:
+    async def _call(self, operation: str, on_retry: OnRetry | None = None, **parameters: Any) -> dict[str, Any]:
         try:
             answer = await self._service.call(
                 "imagebuilder",

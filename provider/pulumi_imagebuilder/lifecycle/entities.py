@@ -1,10 +1,10 @@
-"""The service's images, executions and resources in the words of our outputs, and its statuses as data."""
+"""Represent the service's images, executions and resources as our outputs do; its statuses and limits as data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 EXECUTION_UNFINISHED = frozenset({"PENDING", "IN_PROGRESS", "CANCELLING"})
@@ -16,15 +16,37 @@ ACTION = {"AVAILABLE": "AVAILABLE", "DEPRECATED": "DEPRECATE", "DISABLED": "DISA
 """What an execution does to an image and its resources, by the state that was asked for."""
 
 RESOURCE_SUCCEEDED = frozenset({"SUCCESS"})
-RESOURCE_UNFINISHED = frozenset({"IN_PROGRESS"})
 RESOURCE_DONE = frozenset({"SUCCESS", "SKIPPED", "FAILED"})
 
-IMAGE_STABLE = frozenset({"AVAILABLE", "DEPRECATED", "DISABLED", "FAILED", "CANCELLED"})
 IMAGE_UNSTABLE = frozenset({"PENDING", "CREATING", "BUILDING", "TESTING", "DISTRIBUTING", "INTEGRATING"})
-"""Of an image that is being built: the service refuses to change its state until that has ended."""
+"""States of an image that is being built: until it is built the service refuses to change its state."""
 
 IMAGE_GONE = "DELETED"
 """The state of an image record that no longer exists: some answers still contain it, most say it is not found."""
+
+RESOURCE_IN_USE = "ResourceInUseException"
+"""The error code for an image that an execution has in use."""
+
+INVALID_REQUEST = "InvalidRequestException"
+"""The error code for a state, a time or a role that the service does not accept; also for what does not exist."""
+
+MAY_BE_ABSENT = frozenset({"ResourceNotFoundException", INVALID_REQUEST})
+"""The error codes for an image or an execution that does not exist, or not any more."""
+
+IMAGE_LAG = 3.5
+"""Seconds for which a read of an image may lag behind a write."""
+
+IMAGE_LAG_AFTER_END = 5.0
+"""The same, counted from the end time of an execution, which has whole seconds."""
+
+CONSISTENCY_WINDOW = 30.0
+"""Seconds for which a read of an execution may lag behind its start, and a read of an image behind an earlier run."""
+
+SETTLED_AFTER = timedelta(minutes=1)
+"""An image that was read this long after an execution ended shows its effect; reading it again costs little."""
+
+PAGE_SIZE = 100
+"""The most entries that Image Builder puts on one page."""
 
 MAX_RESOURCES = 100
 """How many resources an output lists: an execution may touch thousands, and Pulumi rewrites its state often."""
@@ -45,7 +67,7 @@ class Image:
 
     @classmethod
     def parse(cls, image: Mapping[str, Any]) -> Image:
-        """Read the ``image`` of an answer, or a summary of it."""
+        """Read the ``image`` of a response, or a summary of it."""
         return cls(
             state=image["state"]["status"],
             type=image.get("type"),
@@ -55,7 +77,7 @@ class Image:
         )
 
     def deprecation_is_ahead(self, now: datetime) -> bool:
-        """Return whether the image is to be deprecated at a time to come."""
+        """Return whether the image has a deprecation time that has not come."""
         return self.deprecation_time is not None and self.deprecation_time > now
 
 
@@ -77,7 +99,7 @@ class Execution:
 
     @classmethod
     def parse(cls, execution: Mapping[str, Any]) -> Execution:
-        """Read a ``lifecycleExecution`` of an answer."""
+        """Read a ``lifecycleExecution`` of a response."""
         return cls(
             id=execution["lifecycleExecutionId"],
             status=execution["state"]["status"],
@@ -93,8 +115,8 @@ class Execution:
         return self.started or self.ended
 
     @property
-    def age(self) -> datetime:
-        """Sort key, the newest last: an execution that has neither started nor ended is the newest."""
+    def sort_time(self) -> datetime:
+        """The key to sort by, newest last: an execution that has neither started nor ended is the newest."""
         return self.began or datetime.max.replace(tzinfo=UTC)
 
     def came_after(self, other: Execution) -> bool | None:
@@ -108,38 +130,43 @@ class Execution:
 
 
 def newest(executions: Sequence[Execution]) -> Execution | None:
-    """Return the newest of some executions; None where there are none."""
-    return max(executions, key=lambda execution: execution.age, default=None)
+    """Return the newest execution; None if there are none."""
+    return max(executions, key=lambda execution: execution.sort_time, default=None)
 
 
 @dataclass(frozen=True)
 class ExecutionSnapshot:
-    """One look at an execution and the resources under the image: what a single call answers."""
+    """An execution and the resources under the image, as one call returned them."""
 
     status: str
     reason: str | None
     resources: list[dict[str, Any]]
     next_token: str | None
-    """Where the next page of resources begins; None when these are all."""
+    """The token of the next page of resources; None if these are all."""
     at: datetime
     """When it was taken, by the service's clock."""
     started: datetime | None = None
     ended: datetime | None = None
-    """When the first of the resources began to change, and the last one ended; None where the service does not say."""
+    """When the first of the resources began to change, and the last one ended; None if the service does not say."""
 
-    def seconds_since(self, then: datetime) -> float:
-        """Return the seconds from a time of the service's to this snapshot; 0 if it was later."""
-        return max(0.0, (self.at - then).total_seconds())
+    def seconds_since(self, then: datetime | None) -> float:
+        """Return the seconds from a time of the service's to this snapshot; 0 if that was later, or is not known."""
+        return max(0.0, (self.at - then).total_seconds()) if then else 0.0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a state update went: what the outputs of a resource are made of."""
+    """The result of a state update, from which a resource's outputs are made."""
 
     client_token: str
     image: Image
     execution: Execution | None = None
     resources: Sequence[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def skipped(self) -> bool:
+        """Whether exclusion rules kept a resource: then a deletion keeps the image record too."""
+        return any(resource["status"] == "SKIPPED" for resource in self.resources)
 
     @property
     def truncated(self) -> bool:
@@ -148,7 +175,7 @@ class Outcome:
 
 
 def parse_resource(resource: Mapping[str, Any]) -> dict[str, Any]:
-    """Read one entry of ``ListLifecycleExecutionResources`` into the words of the output ``resources``."""
+    """Return one entry of ``ListLifecycleExecutionResources`` as an entry of the output ``resources``."""
     state = resource.get("state", {})
     return {
         "account_id": resource.get("accountId"),
@@ -180,7 +207,7 @@ def sort_resources(resources: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def format_time(value: datetime | None) -> str | None:
-    """Format a time of the service as our outputs have it: RFC 3339 in UTC, whole seconds."""
+    """Format a time for an output: RFC 3339 in UTC, whole seconds."""
     if value is None:
         return None
     return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""Many images side by side: each goes the way of a single one, and what can be asked for all at once is."""
+"""Run one task per image side by side, with shared reads and poll schedules."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from .references import ReferenceSurvey
 T = TypeVar("T")
 
 ImageTask = Callable[[ImageClient], Coroutine[Any, Any, T]]
-"""What is to be done for one image."""
+"""Does the work for one image."""
 
 _JOIN_DELAY = 0.1
-"""Seconds that a single resource's read of its image waits for those of others."""
+"""Seconds that a single resource's read of its image waits for reads of other resources, to share a call."""
 
 
-class Session:
-    """What all resources of a run share, whether they declare one image or many: reads, and when to poll.
+class RunContext:
+    """What all resources of a run share: reads and poll schedules.
 
     Args:
         service: where calls go.
@@ -44,32 +44,32 @@ class Session:
         self._schedules: defaultdict[tuple[str, str], PollSchedule] = defaultdict(PollSchedule)
 
     async def _read_images(self, arns: Sequence[str], on_retry: Callable[[str], None]) -> dict[str, Image]:
-        """Read images with few calls; without those that may not be read."""
+        """Read images with few calls; leave out those that may not be read."""
         readings = await self.reader.read(arns, on_retry=on_retry)
         return {arn: reading.image for arn, reading in readings.items() if reading.image is not None}
 
     def barrier(self, *, fleet: bool) -> ReadBarrier:
-        """Return what joins reads: of a fleet's images alone, for they end together; or of all single resources."""
+        """Return the barrier that joins reads: of one fleet's images, or of all single resources."""
         return ReadBarrier(self.reader) if fleet else self._single
 
-    def schedule(self, arn: str, kind: str) -> PollSchedule:
-        """Return the poll schedule of executions that take about equally long.
+    def schedule(self, arn: str, key: str) -> PollSchedule:
+        """Return the poll schedule that executions with the same key share in the image's region.
 
         Args:
             arn: the image.
-            kind: what is done to it.
+            key: equal for executions that take about equally long.
         """
-        return self._schedules[ImageArn.parse(arn).region, kind]
+        return self._schedules[ImageArn.parse(arn).region, key]
 
 
 @dataclass
 class Results(Generic[T]):
-    """How far tasks have come; filled in while they run, so that it can be read after a time limit too.
+    """The results of tasks; filled in while they run, so that they can be read after a time-out too.
 
     Args:
-        done: what came of a task, by the image's ARN.
-        failed: why a task failed, by the image's ARN.
-        progress: how far each image has come.
+        done: what each finished task returned, by the image's ARN.
+        failed: the error of each failed task, by the image's ARN.
+        progress: the progress of each image.
     """
 
     done: dict[str, T] = field(default_factory=dict)
@@ -77,24 +77,29 @@ class Results(Generic[T]):
     progress: dict[str, Progress] = field(default_factory=dict)
 
 
-async def run_all(
-    session: Session, tasks: Mapping[str, ImageTask[T]], results: Results[T], *, kind: str, fleet: FleetProgress | None
+async def run_tasks(
+    context: RunContext,
+    tasks: Mapping[str, ImageTask[T]],
+    results: Results[T],
+    *,
+    schedule_key: str,
+    fleet: FleetProgress | None,
 ) -> None:
-    """Carry out a task for each of some images, side by side; what fails for one does not stop the others.
+    """Run a task for each image, side by side; a failed task does not stop the others.
 
     Args:
-        session: what they share with other resources.
+        context: what all resources of the run share.
         tasks: the tasks by the image's ARN.
-        results: what came of them; ``progress`` has one for each image.
-        kind: what they do: those of the same kind share a poll schedule.
+        results: filled in; ``progress`` already has an entry for each image.
+        schedule_key: executions with the same key share a poll schedule.
         fleet: the progress of the fleet; None for a single resource.
     """
     if fleet:
         fleet.total, fleet.failures = len(tasks), results.failed
-    barrier = session.barrier(fleet=fleet is not None)
+    barrier = context.barrier(fleet=fleet is not None)
 
     async def carry_out(arn: str) -> None:
-        client = ImageClient(session.service, arn, results.progress[arn], barrier, session.schedule(arn, kind))
+        client = ImageClient(context.service, arn, results.progress[arn], barrier, context.schedule(arn, schedule_key))
         with barrier.membership():
             try:
                 results.done[arn] = await tasks[arn](client)

@@ -1,7 +1,7 @@
 """Keep AMIs from being disabled or deleted while something uses them, or more of them than allowed.
 
-The guard is asked immediately before the first start of an image's execution, never after one, so that adopting what an
-earlier run started is never refused. What it cannot look up it does not take for unused: it fails closed.
+:meth:`Guard.check` is called immediately before the first start of an image's execution, never before adopting one.
+References that cannot be read count as in use: the guard fails closed.
 """
 
 from __future__ import annotations
@@ -10,43 +10,32 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
+from ..aws import OnRetry
 from ..durations import format_elapsed
 from ..errors import ImageBuilderError, PermanentError
 from .entities import GONE, IMAGE_GONE
+from .progress import Progress
 from .references import MAX_AGE, ReferenceSurvey
-from .shared_reads import Listener
 from .verdict import AmiChange, Verdict, describe_unread
 
 Mode = Literal["refuse", "wait", "warn", "ignore"]
 """The values of the argument ``in_use``."""
 
 PREVIEW_TIME_LIMIT = 60.0
-"""Seconds that a preview takes at most."""
+"""The most seconds that a preview takes."""
 
 _FIRST_WAIT = 5.0
 _LONGEST_WAIT = 60.0
 
 
-class Noted(Protocol):
-    """What is shown on the resource's row.
-
-    Attributes:
-        note: why a call is made again.
-        in_use: what uses the AMIs, while it is waited for.
-    """
-
-    note: str | None
-    in_use: str | None
-
-
 @dataclass(frozen=True)
 class PreviewText:
-    """What a preview says.
+    """The messages of a preview.
 
     Attributes:
-        size_line: what would be taken away; None if that is nothing, or not known.
+        size_line: what would be disabled or deleted; None if that is nothing, or not known.
         warnings: what `pulumi up` would refuse, wait for or mention.
     """
 
@@ -59,26 +48,25 @@ def _utc_now() -> datetime:
 
 
 class Guard:
-    """Decides for the images of one resource, in one run, whether their AMIs may be taken away.
+    """Decides whether the AMIs of one resource's images may be disabled or deleted in this run.
 
     Args:
         survey: finds what uses AMIs; shared by all resources of a run.
         mode: the argument ``in_use``.
-        max_amis: the most AMIs that the run takes away through the resource. Default: no limit.
         arns: the images that the run may change through the resource, which are counted and looked up together.
-            Default: those that are checked, each by itself.
-        now: the time by which exclusion rules count.
+        max_amis: the most AMIs that the run disables or deletes through the resource. Default: no limit.
+        now: the time that exclusion rules are compared with.
         sleep: waits, in seconds.
-        preview_time_limit: seconds that a preview takes at most.
+        preview_time_limit: the most seconds that a preview takes.
     """
 
     def __init__(
         self,
         survey: ReferenceSurvey,
         mode: Mode,
+        arns: Iterable[str],
         *,
         max_amis: int | None = None,
-        arns: Iterable[str] = (),
         now: Callable[[], datetime] = _utc_now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         preview_time_limit: float = PREVIEW_TIME_LIMIT,
@@ -93,39 +81,35 @@ class Guard:
         self._preview_time_limit = preview_time_limit
         self._most_amis: int | None = None
 
-    async def check(self, arn: str, request: Mapping[str, Any], progress: Noted, warn: Callable[[str], None]) -> None:
-        """Return if the image's execution may be started; with ``wait``, once it may.
+    async def check(
+        self, arn: str, request: Mapping[str, Any], progress: Progress, warn: Callable[[str], None]
+    ) -> None:
+        """Return if the image's execution may be started; with ``wait``, as soon as it may.
 
         Args:
             arn: an image build version.
-            request: parameters of ``StartResourceStateUpdate``; see :meth:`AmiChange.parse`.
-            progress: where it is noted what is waited for.
-            warn: called with what is in use, with ``warn``.
+            request: parameters of ``StartResourceStateUpdate``.
+            progress: receives what the guard waits for.
+            warn: called with what is in use, if the mode is ``warn``.
 
         Raises:
             InUse: the AMIs are in use, or a region did not answer.
             PermanentError: there are more AMIs than ``max_amis``, one is protected from deregistration, or the caller
-                may not look up what uses them.
+                lacks a permission to look up what uses them.
         """
         change = AmiChange.parse(request)
         if change is None:
             return
-
-        def on_retry(reason: str) -> None:
-            progress.note = reason
-
         try:
-            await self._check_max_amis(arn, change, on_retry)
+            await self._check_max_amis(change, progress.retrying)
             if self._mode != "ignore":
-                await self._check_uses(arn, change, progress, on_retry, warn)
+                await self._check_uses(arn, change, progress, warn)
         finally:
             self._undecided.discard(arn)
         progress.note = progress.in_use = None
 
-    async def _check_uses(
-        self, arn: str, change: AmiChange, progress: Noted, on_retry: Listener, warn: Callable[[str], None]
-    ) -> None:
-        verdict = await self._judge([arn], change, on_retry, along_with=self._undecided)
+    async def _check_uses(self, arn: str, change: AmiChange, progress: Progress, warn: Callable[[str], None]) -> None:
+        verdict = await self._judge([arn], change, progress.retrying, along_with=self._undecided)
         wait = _FIRST_WAIT
         while error := verdict.error():
             if self._mode == "warn":
@@ -135,16 +119,16 @@ class Guard:
                 raise error
             progress.in_use = error.reason
             await self._sleep(wait)
-            # What others who wait have read meanwhile is new enough.
-            verdict = await self._judge([arn], change, on_retry, max_age=wait / 2)
+            # What other waiting images have read meanwhile is new enough.
+            verdict = await self._judge([arn], change, progress.retrying, max_age=wait / 2)
             wait = min(2 * wait, _LONGEST_WAIT)
 
-    async def _check_max_amis(self, arn: str, change: AmiChange, on_retry: Listener) -> None:
+    async def _check_max_amis(self, change: AmiChange, on_retry: OnRetry) -> None:
         if self._max_amis is None:
             return
         if self._most_amis is None:
             # Once a run, before anything is started: later there would be fewer.
-            self._most_amis = await self._count_amis(self._arns or [arn], change, on_retry)
+            self._most_amis = await self._count_amis(self._arns, change, on_retry)
         error = self._too_many(self._most_amis, change)
         if error:
             raise error
@@ -157,13 +141,13 @@ class Guard:
             next_step="check which images these are, then raise max_amis",
         )
 
-    async def _count_amis(self, arns: Sequence[str], change: AmiChange, on_retry: Listener) -> int:
+    async def _count_amis(self, arns: Sequence[str], change: AmiChange, on_retry: OnRetry) -> int:
         if self._mode == "ignore":
             return sum(map(len, (await self._read_regions(arns, change)).values()))
         return (await self._judge(arns, change, on_retry)).most_amis
 
     async def _read_regions(self, arns: Sequence[str], change: AmiChange) -> dict[str, list[str]]:
-        """Return the regions of the AMIs of each image that is there, without asking EC2."""
+        """Return the regions of the AMIs of each image that exists, without calls to EC2."""
         found: dict[str, list[str]] = {}
         for arn, image in (await self._survey.read_images(arns)).items():
             if isinstance(image, ImageBuilderError):
@@ -176,7 +160,7 @@ class Guard:
         self,
         arns: Sequence[str],
         change: AmiChange,
-        on_retry: Listener | None,
+        on_retry: OnRetry | None,
         *,
         max_age: float = MAX_AGE,
         along_with: Collection[str] = (),
@@ -192,7 +176,7 @@ class Guard:
         return Verdict.judge(change, found.values(), self._now())
 
     async def preview(self, arns: Iterable[str], request: Mapping[str, Any]) -> PreviewText:
-        """Return what `pulumi up` would take away, and what it would refuse. Never raises, and changes nothing.
+        """Return what `pulumi up` would disable or delete, and what it would refuse. Never raises.
 
         Args:
             arns: image build versions.
@@ -207,7 +191,7 @@ class Guard:
         except TimeoutError:
             reason = f"there was no answer within {format_elapsed(self._preview_time_limit)}"
         except Exception as error:
-            # A preview shows what would be; `pulumi up` meets the error itself.
+            # A preview never fails: `pulumi up` reports the error.
             reason = str(error)
         return PreviewText(warnings=[f"what would be {change.state.lower()} is not known: {reason}"])
 

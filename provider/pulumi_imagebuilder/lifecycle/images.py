@@ -1,42 +1,128 @@
-"""Many images read with few calls: from lists where they answer for enough of them, one by one where not."""
+"""Read images: one by one, from lists, and many with few calls."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ..aws import Service, answered_at
+from ..aws import OnRetry, Service, answered_at
 from ..errors import ImageBuilderError, ResourceNotFound, ServiceError
 from ..validation import ImageArn
-from .entities import GONE, Image
-from .listing import build_pages
+from .entities import GONE, PAGE_SIZE, Image
+
+BuildSummary = Mapping[str, Any]
+"""One build as ``ListImageBuildVersions`` returns it."""
 
 _ListScope = tuple[str, str, str]
-"""Region, account and name in the ARN: the images that one list can answer for."""
+"""Region, account and name in the ARN of the images that one list can contain."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of builds.
+
+    Args:
+        builds: in the service's order; may be empty though more pages follow.
+        as_of: the time by the service's clock.
+    """
+
+    builds: Sequence[BuildSummary]
+    as_of: datetime
+
+
+async def build_pages(
+    service: Service,
+    region: str,
+    *,
+    account: str | None = None,
+    on_retry: OnRetry | None = None,
+    **query: Any,
+) -> AsyncIterator[Page]:
+    """Yield the builds that an account has in a region, page by page.
+
+    Args:
+        service: where calls go.
+        region: the region to call.
+        account: the owner of the builds, for the account guard. Default: the caller's own.
+        on_retry: called with a few words on why a call is retried.
+        query: ``imageVersionArn`` for the builds of one version, or ``filters``.
+    """
+    pages = service.pages(
+        "imagebuilder",
+        region,
+        "list_image_build_versions",
+        account=account,
+        on_retry=on_retry,
+        maxResults=PAGE_SIZE,
+        **query,
+    )
+    async for answer in pages:
+        yield Page(answer.get("imageSummaryList", []), answered_at(answer))
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What reading an image answered.
+    """The result of reading an image.
 
     Args:
-        image: the image; :data:`GONE` where it is not found, None where it may not be read.
-        as_of: when it was read, by the service's clock; None where nothing was answered.
+        image: the image; :data:`GONE` if it is not found, None if it may not be read.
+        as_of: when it was read, by the service's clock; None if the service returned no image.
         error: why it could not be read; None for a refusal that concerns this image alone.
+        name: the image's name as its recipe has it, which the ARN does not contain.
     """
 
     image: Image | None = None
     as_of: datetime | None = None
     error: ImageBuilderError | None = None
+    name: str | None = field(default=None, repr=False, compare=False)
+
+
+async def get_image(service: Service, arn: str, on_retry: OnRetry | None = None) -> Reading:
+    """Read one image by ``GetImage``; an image that is not found is :data:`GONE`.
+
+    Args:
+        service: where calls go.
+        arn: the image.
+        on_retry: called with a few words on why a call is retried.
+
+    Raises:
+        ImageBuilderError: any other error.
+    """
+    parsed = ImageArn.parse(arn)
+    try:
+        answer = await service.call(
+            "imagebuilder",
+            parsed.region,
+            "get_image",
+            account=parsed.account,
+            on_retry=on_retry,
+            imageBuildVersionArn=arn,
+        )
+    except ResourceNotFound:
+        return Reading(GONE)
+    return Reading(Image.parse(answer["image"]), answered_at(answer), name=answer["image"].get("name"))
+
+
+@dataclass
+class _Listing:
+    """The images of one scope that a list contained.
+
+    Args:
+        found: by ARN.
+        ended_at: when the list was read to its end; None if it was not, or may not be read.
+    """
+
+    found: dict[str, Reading] = field(default_factory=dict)
+    ended_at: datetime | None = None
 
 
 class ImageBatchReader:
-    """Reads images; what a list does not contain is asked for by itself, so that only the service's not-found counts.
+    """Reads images from lists; an image that a list lacks is read by ``GetImage``, so that only its 404 means gone.
 
     Args:
         service: where calls go.
@@ -49,19 +135,15 @@ class ImageBatchReader:
         """The images that a list has contained."""
 
     async def read(
-        self,
-        arns: Iterable[str],
-        *,
-        deleted: Collection[str] = (),
-        on_retry: Callable[[str], None] | None = None,
+        self, arns: Iterable[str], *, deleted: Collection[str] = (), on_retry: OnRetry | None = None
     ) -> dict[str, Reading]:
         """Read images as they are now.
 
         Args:
             arns: the images.
-            deleted: those of them that an execution has deleted, with nothing left out: one that a list contained
-                before and does not any more is gone, and is not asked for.
-            on_retry: called with a few words on why a call is made again.
+            deleted: those that an execution has deleted completely: one that a list contained before and lacks now is
+                gone, without another call.
+            on_retry: called with a few words on why a call is retried.
         """
         scopes: defaultdict[_ListScope, list[str]] = defaultdict(list)
         for arn in dict.fromkeys(arns):
@@ -73,79 +155,72 @@ class ImageBatchReader:
         return {arn: reading for part in parts for arn, reading in part.items()}
 
     async def _read_scope(
-        self, scope: _ListScope, arns: list[str], deleted: Collection[str], on_retry: Callable[[str], None] | None
+        self, scope: _ListScope, arns: list[str], deleted: Collection[str], on_retry: OnRetry | None
     ) -> dict[str, Reading]:
         found: dict[str, Reading] = {}
         try:
-            as_of = await self._list(scope, arns, found, on_retry) if len(arns) > 1 else None
-            if as_of is not None:
-                gone = [arn for arn in arns if arn in deleted and arn in self._listed and arn not in found]
-                found.update({arn: Reading(GONE, as_of) for arn in gone})
+            if len(arns) > 1:
+                listing = await self._list(scope, arns, on_retry)
+                found = listing.found
+                if listing.ended_at is not None:
+                    gone = [arn for arn in arns if arn in deleted and arn in self._listed and arn not in found]
+                    found |= {arn: Reading(GONE, listing.ended_at) for arn in gone}
             missing = [arn for arn in arns if arn not in found]
-            readings = await asyncio.gather(*(self._read_one(scope, arn, on_retry) for arn in missing))
+            readings = await asyncio.gather(*(self._read_one(arn, on_retry) for arn in missing))
         except ImageBuilderError as error:
             return {arn: Reading(error=error) for arn in arns} | found
         return found | dict(zip(missing, readings, strict=True))
 
-    async def _list(
-        self, scope: _ListScope, arns: list[str], found: dict[str, Reading], on_retry: Callable[[str], None] | None
-    ) -> datetime | None:
-        """Add those that a list contains, as long as it saves calls; its time if it was read to its end, else None."""
+    async def _list(self, scope: _ListScope, arns: list[str], on_retry: OnRetry | None) -> _Listing:
+        """Read a list that contains the images, page by page as long as that saves calls."""
         region, account, _ = scope
         wanted, versions = set(arns), {arn.rpartition("/")[0] for arn in arns}
-        as_of = None
+        listing = _Listing()
+        as_of, calls = None, 0
         try:
-            of: Any = {"imageVersionArn": versions.pop()}
+            query: dict[str, Any] = {"imageVersionArn": versions.pop()}
             if versions:
-                of = {"filters": [{"name": "name", "values": [await self._name(scope, arns[0], on_retry)]}]}
-            calls = 0
-            async for page in build_pages(self._service, region, account=account, on_retry=on_retry, **of):
+                name = await self._name(scope, arns[0], on_retry)
+                if name is None:
+                    return listing
+                query = {"filters": [{"name": "name", "values": [name]}]}
+            async for page in build_pages(self._service, region, account=account, on_retry=on_retry, **query):
                 as_of = page.as_of
-                found.update(
-                    {
-                        build["arn"]: Reading(Image.parse(build), as_of)
-                        for build in page.builds
-                        if build["arn"] in wanted
-                    }
-                )
-                self._listed.update(found)
+                builds = {build["arn"]: build for build in page.builds if build["arn"] in wanted}
+                listing.found |= {arn: Reading(Image.parse(build), as_of) for arn, build in builds.items()}
+                self._listed |= builds.keys()
                 calls += 1
-                if len(found) == len(wanted) or calls >= len(wanted):
-                    return None
+                if len(listing.found) == len(wanted) or calls >= len(wanted):
+                    return listing
         except ServiceError:
-            # Whoever may not list may still be allowed to get each.
-            return None
-        return as_of
+            # Without permission to list, GetImage may still be allowed.
+            return listing
+        listing.ended_at = as_of
+        return listing
 
-    async def _name(self, scope: _ListScope, arn: str, on_retry: Callable[[str], None] | None) -> str:
-        """Return the image's name as it was given, which its ARN does not contain."""
+    async def _name(self, scope: _ListScope, arn: str, on_retry: OnRetry | None) -> str | None:
+        """Return the image's name as its recipe has it; None if the image is not found."""
         if scope not in self._names:
-            self._names[scope] = (await self._get(scope, arn, on_retry))["image"]["name"]
+            name = (await get_image(self._service, arn, on_retry)).name
+            if name is None:
+                return None
+            self._names[scope] = name
         return self._names[scope]
 
-    async def _read_one(self, scope: _ListScope, arn: str, on_retry: Callable[[str], None] | None) -> Reading:
+    async def _read_one(self, arn: str, on_retry: OnRetry | None) -> Reading:
         try:
-            answer = await self._get(scope, arn, on_retry)
-        except ResourceNotFound:
-            return Reading(GONE)
+            return await get_image(self._service, arn, on_retry)
         except ServiceError:
             # Skip it here; the member that needs it gets the error from its own GetImage call.
             return Reading()
-        return Reading(Image.parse(answer["image"]), answered_at(answer))
-
-    async def _get(self, scope: _ListScope, arn: str, on_retry: Callable[[str], None] | None) -> dict[str, Any]:
-        region, account, _ = scope
-        return await self._service.call(
-            "imagebuilder", region, "get_image", account=account, on_retry=on_retry, imageBuildVersionArn=arn
-        )
 
 
 class ReadBarrier:
-    """Joins reads of images that are worked on side by side: a read starts when all members at work wait for one.
+    """Joins reads of images that tasks change side by side: a batch read starts when every member waits for one.
 
     Args:
         reader: reads the images.
-        max_delay: the longest that a read waits for others, in seconds. Default: until all members at work wait.
+        max_delay: the longest that a read waits for others, in seconds. Default: until every member waits.
     """
 
     def __init__(self, reader: ImageBatchReader, max_delay: float | None = None) -> None:
@@ -158,7 +233,7 @@ class ReadBarrier:
 
     @contextmanager
     def membership(self) -> Iterator[None]:
-        """Be at work on an image: reads of others wait for this member's."""
+        """Join the barrier: a batch read starts when every member waits for one."""
         self._members += 1
         try:
             yield
@@ -166,12 +241,12 @@ class ReadBarrier:
             self._members -= 1
             self._start_if_all_wait()
 
-    async def read(self, arn: str, *, deleted: bool = False, on_retry: Callable[[str], None]) -> Reading:
+    async def read(self, arn: str, *, deleted: bool = False, on_retry: OnRetry) -> Reading:
         """Read an image together with those that other members wait for.
 
         Args:
             arn: the image.
-            deleted: whether an execution has deleted it, with nothing left out.
+            deleted: whether an execution has deleted it completely.
             on_retry: called with a few words on why a call is made again.
         """
         loop = asyncio.get_running_loop()
@@ -180,7 +255,7 @@ class ReadBarrier:
         self._waiting += 1
         if self._alarm is None and self._max_delay is not None:
             self._alarm = loop.call_later(self._max_delay, self._start)
-        # Once others that have just begun had their turn, so that all of a fleet are in the first read.
+        # After tasks that have just started, so that all images of a fleet are in the first read.
         loop.call_soon(self._start_if_all_wait)
         try:
             return await request.answer
@@ -229,4 +304,4 @@ class ReadBarrier:
 class _Request:
     answer: asyncio.Future[Reading]
     deleted: bool
-    on_retry: Callable[[str], None]
+    on_retry: OnRetry

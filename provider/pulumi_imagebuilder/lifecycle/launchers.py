@@ -1,4 +1,4 @@
-"""What launches from AMIs: versions of launch templates, Auto Scaling groups and launch configurations."""
+"""Find what launches from AMIs: launch templates, Auto Scaling groups and launch configurations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .amis import AUTO_SCALING_GROUP, LAUNCH_CONFIGURATION, LAUNCH_TEMPLATE, Place, Reference
+from .amis import AUTO_SCALING_GROUP, LAUNCH_CONFIGURATION, LAUNCH_TEMPLATE, AccountRegion, Reference
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Launchers:
 
 
 def find_launchers(
-    place: Place,
+    place: AccountRegion,
     templates: Templates,
     groups: Sequence[Mapping[str, Any]],
     configurations: Iterable[Mapping[str, Any]],
@@ -32,7 +32,7 @@ def find_launchers(
     """Return what launches from AMIs, by AMI.
 
     Args:
-        place: where.
+        place: the account and region.
         templates: with all versions that groups name.
         groups: entries of ``DescribeAutoScalingGroups``.
         configurations: entries of ``DescribeLaunchConfigurations``.
@@ -44,9 +44,9 @@ def find_launchers(
         details: defaultdict[str, dict[str, None]] = defaultdict(dict)
         for specification in _specifications(group):
             version = templates.resolve(specification)
-            if version and version.image:
+            if version and version.ami_id:
                 version.groups[name] = None
-                details[version.image][f"launch template {version.name}, version {version.number}"] = None
+                details[version.ami_id][f"launch template {version.name}, version {version.number}"] = None
         for image_id in _overriding_amis(group):
             details[image_id]["an override"] = None
         configuration = by_name.get(group.get("LaunchConfigurationName", ""))
@@ -81,21 +81,21 @@ class TemplateVersion:
         template_id: the template.
         name: the template's name.
         number: of the version.
-        image: the AMI it names; None if it names none, or a parameter, which is a reference of its own.
-        aliases: ``$Default`` and ``$Latest``, where it is that.
+        ami_id: the AMI it names; None if it names no AMI, or an SSM parameter (reported separately).
+        aliases: ``$Default`` and ``$Latest``, if it is that.
         groups: names of the Auto Scaling groups that launch from it, in order.
     """
 
     template_id: str
     name: str
     number: int
-    image: str | None
+    ami_id: str | None
     aliases: list[str] = field(default_factory=list)
     groups: dict[str, None] = field(default_factory=dict)
 
     @property
     def detail(self) -> str:
-        """Version with aliases, or with the groups that name it where it has none."""
+        """The version with its aliases, or if it has none with the groups that name it."""
         known_as = self.aliases or [f"named by Auto Scaling group {name}" for name in self.groups]
         return ", ".join([f"version {self.number}", *known_as])
 
@@ -122,7 +122,7 @@ class Templates:
         self._ids = {name: id_ for id_, name in self.names.items()}
 
     def add(self, versions: Iterable[Mapping[str, Any]]) -> None:
-        """Take in entries of ``DescribeLaunchTemplateVersions``."""
+        """Add entries of ``DescribeLaunchTemplateVersions``."""
         for raw in versions:
             id_, number = raw["LaunchTemplateId"], int(raw["VersionNumber"])
             name = self.names.setdefault(id_, raw.get("LaunchTemplateName", id_))
@@ -149,8 +149,8 @@ class Templates:
         """Return the versions by AMI, then by the template's id."""
         found: defaultdict[str, defaultdict[str, list[TemplateVersion]]] = defaultdict(lambda: defaultdict(list))
         for version in self._versions.values():
-            if version.image and (version.aliases or version.groups):
-                found[version.image][version.template_id].append(version)
+            if version.ami_id and (version.aliases or version.groups):
+                found[version.ami_id][version.template_id].append(version)
         return {image: dict(versions) for image, versions in found.items()}
 
     def _id_of(self, specification: Mapping[str, Any]) -> str | None:
@@ -170,7 +170,7 @@ def _specifications(group: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _overriding_amis(group: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the AMIs that overrides of a group name by themselves."""
+    """Yield the AMIs that overrides of a group name directly."""
     template = (group.get("MixedInstancesPolicy") or {}).get("LaunchTemplate") or {}
     for override in template.get("Overrides") or []:
         if override.get("ImageId"):

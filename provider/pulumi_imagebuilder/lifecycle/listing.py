@@ -1,30 +1,27 @@
-"""Builds of images: all pages of ``ListImageBuildVersions``, and which builds of an image to act on."""
+"""Choose the builds of an image to act on, and list what uses the AMIs of images: the two functions of the package."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Coroutine, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from botocore.session import get_session
-
-from ..aws import Service, answered_at
+from ..aws import Service
 from ..durations import format_elapsed, parse_age
 from ..errors import ImageBuilderError, PermanentError, TimedOut
+from ..text import count
 from ..validation import ImageArn, times
+from ..validation.schema import installed
 from . import references
-
-PAGE_SIZE = 100
-"""The most that the service puts on one page."""
+from .images import BuildSummary, build_pages
 
 TIME_LIMIT = 300.0
-"""Seconds that a listing may take in all."""
+"""Seconds that a function may take in all."""
 
 SETTLED_STATES = ("AVAILABLE", "DEPRECATED", "DISABLED")
-"""States of builds that were good and still exist: listed by default, and the only ones that `skip_newest` counts."""
+"""States of builds that succeeded and still exist: the default, and the only ones that `skip_newest` counts."""
 
 _VERSION_EXAMPLE = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.2.3"
 
@@ -43,55 +40,12 @@ _REFERENCE_KEYS = {
     "used_by": ("kind", "arn", "name", "detail", "image", "region"),
     "not_looked_up": ("region", "account_id", "reason"),
 }
-"""What the outputs have of what :mod:`.references` finds."""
+"""The keys of the outputs of :func:`find_image_references`."""
 
-BuildSummary = Mapping[str, Any]
-"""One build as ``ListImageBuildVersions`` has it."""
+_ATTRIBUTES = {"image": "ami_id"}
+"""The attribute of a key, where it is not the same."""
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Page:
-    """One page of builds.
-
-    Args:
-        builds: in the service's order; may be empty though more pages follow.
-        as_of: the time by the service's clock.
-    """
-
-    builds: Sequence[BuildSummary]
-    as_of: datetime
-
-
-async def build_pages(
-    service: Service,
-    region: str,
-    *,
-    account: str | None = None,
-    on_retry: Callable[[str], None] | None = None,
-    **of: Any,
-) -> AsyncIterator[Page]:
-    """Yield the builds that an account has in a region, page by page.
-
-    Args:
-        service: where calls go.
-        region: the region to call.
-        account: the account that the builds are of, for the account guard. Default: the caller's own.
-        on_retry: called with a few words on why a call is retried.
-        of: ``imageVersionArn`` for the builds of one version, or ``filters``.
-    """
-    pages = service.pages(
-        "imagebuilder",
-        region,
-        "list_image_build_versions",
-        account=account,
-        on_retry=on_retry,
-        maxResults=PAGE_SIZE,
-        **of,
-    )
-    async for answer in pages:
-        yield Page(answer.get("imageSummaryList", []), answered_at(answer))
 
 
 async def find_build_versions(
@@ -105,17 +59,19 @@ async def find_build_versions(
     unused: bool = False,
     region: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the builds of an image that are asked for, newest first, in the words of our outputs.
+    """Return the chosen builds of an image as output dicts, newest first.
+
+    All parameters after the first are the arguments of the public function ``getImageBuildVersions``, by name.
 
     Args:
         service: where calls go.
         image: the name of an image, or the ARN of an image version.
         states: the states to choose. Default: :data:`SETTLED_STATES`.
-        older_than: choose builds that were created longer ago. Default: of any age.
+        older_than: choose builds that were created longer ago. Default: builds of any age.
         skip_newest: how many of the newest settled builds to leave out before anything else.
-        deprecated_for: choose builds whose deprecation took effect longer ago. Default: deprecated or not.
+        deprecated_for: choose builds whose deprecation took effect longer ago. Default: all, deprecated or not.
         unused: whether to leave out builds with AMIs in use.
-        region: where an image given by its name is. Default: the configuration's.
+        region: the region of an image given by its name. Default: the configuration's.
 
     Raises:
         PermanentError: an argument is not valid; or the service refused.
@@ -145,11 +101,13 @@ async def find_build_versions(
             found = await _leave_out_used(service, found)
         return found
 
-    return [_describe(build) for build in await _in_time(f"listing the builds of image {image}", find())]
+    return [_describe(build) for build in await _within_time_limit(f"listing the builds of image {image}", find())]
 
 
 async def find_image_references(service: Service, resource_arns: Iterable[str]) -> list[dict[str, Any]]:
-    """Return what uses the AMIs of images, one entry an image in the order of the ARNs, in the words of our outputs.
+    """Return what uses the AMIs of images as output dicts, one an image in the order of the ARNs.
+
+    All parameters after the first are the arguments of the public function ``getImageReferences``, by name.
 
     Args:
         service: where calls go.
@@ -162,8 +120,8 @@ async def find_image_references(service: Service, resource_arns: Iterable[str]) 
     arns = _parse_arns(resource_arns)
     if not arns:
         return []
-    action = f"looking for what uses the AMIs of {len(arns)} image{'s' if len(arns) > 1 else ''}"
-    found = await _in_time(action, references.find_references(service, arns))
+    action = f"looking for what uses the AMIs of {count(len(arns), 'image')}"
+    found = await _within_time_limit(action, references.find_references(service, arns))
     return [
         {
             "arn": arn,
@@ -176,7 +134,7 @@ async def find_image_references(service: Service, resource_arns: Iterable[str]) 
 
 def image_states() -> Sequence[str]:
     """Return all states that an image record can be in, from the service's model."""
-    states: Sequence[str] = get_session().get_service_model("imagebuilder").shape_for("ImageStatus").enum
+    states: Sequence[str] = installed().service.shape_for("ImageStatus").enum
     return states
 
 
@@ -196,13 +154,13 @@ async def _list_builds(service: Service, region: str, image: str) -> tuple[list[
     """
     by_version = image.startswith("arn:")
     account = image.split(":")[4] if by_version else ""
-    of: dict[str, Any] = (
+    query: dict[str, Any] = (
         {"imageVersionArn": image} if by_version else {"filters": [{"name": "name", "values": [image]}]}
     )
     found: dict[str, BuildSummary] = {}
     as_of = datetime.now(UTC)
-    async for page in build_pages(service, region, account=account if account.isdigit() else None, **of):
-        # A build that is created or deleted meanwhile moves the others: one may come on two pages.
+    async for page in build_pages(service, region, account=account if account.isdigit() else None, **query):
+        # A build that is created or deleted meanwhile shifts the pages, so that another may be on two of them.
         found.update({build["arn"]: build for build in page.builds if _is_of(build, image)})
         as_of = page.as_of
     return sorted(found.values(), key=_age_key, reverse=True), as_of
@@ -212,7 +170,7 @@ async def _leave_out_used(service: Service, builds: Sequence[BuildSummary]) -> l
     """Return the builds that nothing uses.
 
     Raises:
-        ImageBuilderError: what uses a build could not be found out: it may be in use.
+        ImageBuilderError: what uses a build could not be read: it may be in use.
     """
     arns = [build["arn"] for build in builds]
     found = await references.find_references(service, arns, images={build["arn"]: build for build in builds})
@@ -225,14 +183,14 @@ async def _leave_out_used(service: Service, builds: Sequence[BuildSummary]) -> l
 
 
 def _entries(found: Iterable[Any], keys: Sequence[str]) -> list[dict[str, Any]]:
-    entries = [{key: getattr(entry, key) for key in keys} for entry in found]
+    entries = [{key: getattr(entry, _ATTRIBUTES.get(key, key)) for key in keys} for entry in found]
     return [
         {key: list(value) if isinstance(value, tuple) else value for key, value in entry.items()} for entry in entries
     ]
 
 
 def _is_of(build: BuildSummary, image: str) -> bool:
-    """Return whether a build is of this image version or name: the service's filters match more than is asked for."""
+    """Return whether a build is of this image version or name: the service's filters match more."""
     if image.startswith("arn:"):
         return bool(build["arn"].rpartition("/")[0] == image)
     if "name" in build:
@@ -287,8 +245,8 @@ def _describe(build: BuildSummary) -> dict[str, Any]:
     }
 
 
-async def _in_time(action: str, work: Coroutine[Any, Any, T]) -> T:
-    """Await the work within the time limit; its errors say what was attempted."""
+async def _within_time_limit(action: str, work: Coroutine[Any, Any, T]) -> T:
+    """Await the work within the time limit; add to its errors what was attempted."""
     try:
         async with asyncio.timeout(TIME_LIMIT):
             return await work
@@ -310,7 +268,7 @@ def _check_image(image: Any) -> None:
 
 
 def _region_of_version(image: str, region: str | None) -> str:
-    operation = get_session().get_service_model("imagebuilder").operation_model("ListImageBuildVersions")
+    operation = installed().service.operation_model("ListImageBuildVersions")
     if not re.fullmatch(operation.input_shape.members["imageVersionArn"].metadata["pattern"], image):
         raise PermanentError(
             f'image: "{image}" is not the ARN of an image version; expected an ARN such as "{_VERSION_EXAMPLE}", '

@@ -1,4 +1,4 @@
-"""When to look at lifecycle executions, and the loops that wait until they end."""
+"""Decide when to poll lifecycle executions, and wait until they end."""
 
 from __future__ import annotations
 
@@ -9,21 +9,25 @@ from collections.abc import Awaitable, Callable, Iterator
 
 from ..errors import ServiceError
 from .client import ExecutionUnknown, ImageClient
-from .entities import EXECUTION_CANCELLABLE, EXECUTION_SUCCEEDED, EXECUTION_UNFINISHED, ExecutionSnapshot
+from .entities import (
+    CONSISTENCY_WINDOW,
+    EXECUTION_CANCELLABLE,
+    EXECUTION_SUCCEEDED,
+    EXECUTION_UNFINISHED,
+    RESOURCE_IN_USE,
+    ExecutionSnapshot,
+)
 
 _MIN_DELAY, _SHARE, _MAX_DELAY = 1.0, 0.1, 30.0
 
 _MAX_PROBES = 3
 """How many executions of a schedule are polled by the rule as long as none has ended."""
 
-_FIRST_LOOK = 15.0
-"""Seconds until the others are looked at if none has ended by then; after that at twice the time, and so on."""
+_FIRST_POLL = 15.0
+"""Seconds until the others are polled if none has ended by then; then at twice that age, and so on."""
 
 _MARGIN = 0.05
-"""Seconds after the moment that an end is expected at."""
-
-CONSISTENCY_WINDOW = 30.0
-"""Seconds that reads may lag behind writes: an execution or a change that cannot be seen for longer is not there."""
+"""Seconds after the expected end at which an execution is polled."""
 
 
 def poll_delay(elapsed: float) -> float:
@@ -37,13 +41,13 @@ def poll_delay(elapsed: float) -> float:
 
 
 class PollSchedule:
-    """When to look at executions that are waited for at the same time and take about equally long.
+    """Decides when to poll executions that are awaited at the same time and take about equally long.
 
-    As long as none has ended well, a few of them (the probes) are polled by :func:`poll_delay`, in turn, so that one
-    which hangs hides nothing. No other one is looked at before it has taken as long as the shortest so far; from then
-    on by the rule. So an end that comes as expected costs one call and is noticed at once, one that comes later is
-    noticed by the rule, and only one that comes before all others is noticed later. What was learned is forgotten when
-    nothing is waited for any more.
+    Until the first has succeeded, a few of them (the probes) are polled by the rule of :func:`poll_delay`. The probes
+    take turns, so that one which hangs does not delay the others. Every other execution is polled when it is as old as
+    the shortest one was at its end, and by the rule from then on. So an execution that takes as long as expected costs
+    one call and its end is noticed at once; a longer one is noticed by the rule; only a shorter one is noticed later.
+    The schedule forgets these durations when no execution is awaited any more.
     """
 
     def __init__(self) -> None:
@@ -52,17 +56,18 @@ class PollSchedule:
 
     def _reset(self) -> None:
         self._probes: dict[str, float] = {}
-        """Those that are polled by the rule, and how old they were when their turn came."""
+        """The executions that are polled by the rule, and how old each was when it became a probe."""
         self._queue: dict[str, float] = {}
-        """The others, whose turn it is next first, and when each of them began, by the loop's clock."""
+        """The others, the next probe first, and when each began, by the loop's clock."""
         self._shortest: dict[bool, float] = {}
-        self._ends = {True: 0, False: 0}
-        self._asking: set[bool] = set()
+        """The shortest duration of the executions that have succeeded (True) and of those that have not (False)."""
+        self._end_counts = {True: 0, False: 0}
+        self._reading_duration: set[bool] = set()
         self._sleeping: set[asyncio.Future[None]] = set()
 
     @contextlib.contextmanager
     def membership(self) -> Iterator[None]:
-        """Take part in the schedule, as long as an execution is waited for."""
+        """Take part in the schedule while an execution is awaited."""
         self._members += 1
         try:
             yield
@@ -72,31 +77,31 @@ class PollSchedule:
                 self._reset()
 
     async def pause(self, execution_id: str, elapsed: float) -> None:
-        """Wait until the next look at an execution is due, by what is known then.
+        """Wait until the next poll of an execution is due.
 
         Args:
             execution_id: the execution.
-            elapsed: seconds since it began, at the last look or, before the first one, now.
+            elapsed: seconds since it began, at the last poll; before the first one, now.
         """
         loop = asyncio.get_running_loop()
         began = loop.time() - elapsed
         self._probes.pop(execution_id, None)
         self._queue[execution_id] = began
         try:
-            self._appoint(loop.time())
+            self._promote_probes(loop.time())
             while (wait := self.due(execution_id, elapsed) + began - loop.time()) > 0:
-                await self._news_or(wait)
+                await self._sleep_until_notified(wait)
         except asyncio.CancelledError:
             self._leave(execution_id)
             raise
         self._queue.pop(execution_id, None)
 
     def due(self, execution_id: str, elapsed: float) -> float:
-        """Return how old an execution is to be at the next look, in seconds.
+        """Return the age of an execution at which the next poll is due, in seconds.
 
         Args:
             execution_id: the execution.
-            elapsed: how old it was at the last look.
+            elapsed: its age at the last poll.
         """
         ahead = [moment for moment in self._expected() if moment > elapsed]
         if ahead:
@@ -104,57 +109,61 @@ class PollSchedule:
         if True in self._shortest:
             return elapsed + poll_delay(elapsed)
         if execution_id in self._probes:
-            turn = max(elapsed, self._probes[execution_id])
-            return turn + poll_delay(turn)
-        return max(_FIRST_LOOK, 2 * elapsed)
+            promoted = max(elapsed, self._probes[execution_id])
+            return promoted + poll_delay(promoted)
+        return max(_FIRST_POLL, 2 * elapsed)
 
     async def ended(
         self, execution_id: str, status: str, elapsed: float, duration: Callable[[], Awaitable[float]]
     ) -> None:
-        """Take in that an execution has ended.
+        """Record that an execution has ended.
 
-        How long the first and those quicker took is asked of the service: our own time from start to look is longer
-        by a poll's interval, and says nothing of an execution that an earlier run started.
+        The duration of the first, and of each shorter one, is read from the service: measured here it would be longer
+        by up to one poll interval, and it is unknown for an execution that an earlier run started.
 
         Args:
             execution_id: the execution.
             status: its final status.
-            elapsed: seconds from its beginning to the look that showed the end.
-            duration: asks the service how long it took, in seconds.
+            elapsed: seconds from its beginning to the poll that showed its end.
+            duration: reads from the service how long it took, in seconds.
         """
-        well = status in EXECUTION_SUCCEEDED
+        succeeded = status in EXECUTION_SUCCEEDED
         self._probes.pop(execution_id, None)
-        self._ends[well] += 1
-        if well not in self._asking and elapsed < 0.9 * self._shortest.get(well, math.inf) and self._queue:
-            self._asking.add(well)
+        self._end_counts[succeeded] += 1
+        if (
+            succeeded not in self._reading_duration
+            and elapsed < 0.9 * self._shortest.get(succeeded, math.inf)
+            and self._queue
+        ):
+            self._reading_duration.add(succeeded)
             try:
-                self._shortest[well] = min(await duration(), self._shortest.get(well, math.inf))
+                self._shortest[succeeded] = min(await duration(), self._shortest.get(succeeded, math.inf))
             finally:
-                self._asking.discard(well)
-        self._appoint(asyncio.get_running_loop().time())
+                self._reading_duration.discard(succeeded)
+        self._promote_probes(asyncio.get_running_loop().time())
         self._notify()
 
     def _leave(self, execution_id: str) -> None:
-        """Forget an execution that is no longer waited for; its turn goes to the next."""
+        """Forget an execution that is no longer awaited; if it was a probe, promote another."""
         self._queue.pop(execution_id, None)
         if self._probes.pop(execution_id, None) is not None:
-            self._appoint(asyncio.get_running_loop().time())
+            self._promote_probes(asyncio.get_running_loop().time())
             self._notify()
 
-    def _appoint(self, now: float) -> None:
-        """Give the turn to those who have waited for it longest."""
+    def _promote_probes(self, now: float) -> None:
+        """Make probes of those that have waited longest, while there are too few."""
         while True not in self._shortest and len(self._probes) < _MAX_PROBES and self._queue:
             execution_id = next(iter(self._queue))
             self._probes[execution_id] = now - self._queue.pop(execution_id)
             self._notify()
 
     def _notify(self) -> None:
-        """Let all that wait look again at what they wait for."""
+        """Wake all that sleep, so that they compute again when their poll is due."""
         for sleeping in self._sleeping:
             _wake(sleeping)
         self._sleeping.clear()
 
-    async def _news_or(self, seconds: float) -> None:
+    async def _sleep_until_notified(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         sleeping = loop.create_future()
         self._sleeping.add(sleeping)
@@ -167,8 +176,10 @@ class PollSchedule:
 
     def _expected(self) -> list[float]:
         """Return the ages at which ends are expected; failures count only where they are the rule."""
-        kinds = [well for well in self._shortest if well or self._ends[False] >= self._ends[True]]
-        return [self._shortest[well] + _MARGIN for well in kinds]
+        kinds = [
+            succeeded for succeeded in self._shortest if succeeded or self._end_counts[False] >= self._end_counts[True]
+        ]
+        return [self._shortest[succeeded] + _MARGIN for succeeded in kinds]
 
 
 def _wake(sleeping: asyncio.Future[None]) -> None:
@@ -177,19 +188,19 @@ def _wake(sleeping: asyncio.Future[None]) -> None:
 
 
 async def wait_until_ended(
-    client: ImageClient, execution_id: str, *, look_first: bool = True, age: float = 0.0, shared: bool = False
+    client: ImageClient, execution_id: str, *, poll_first: bool = True, age: float = 0.0, shared: bool = False
 ) -> ExecutionSnapshot:
-    """Wait until an execution ends, one call per look.
+    """Wait until an execution ends, with one call per poll.
 
-    An execution that the service does not know is looked for again while reads may lag behind its start.
+    An execution that the service does not know is polled again while reads may lag behind its start.
 
     Args:
         client: the client of the image that the execution belongs to.
         execution_id: the execution.
-        look_first: whether to look before the first pause; not worth a call where it has just been started.
+        poll_first: whether to poll before the first pause; not worth a call if it has just been started.
         age: seconds since it began.
-        shared: whether the client's poll schedule applies, which executions of the same change share. Default: the
-            rule for one execution.
+        shared: whether to use the client's poll schedule, which executions of the same change share. Default: the rule
+            for one execution.
 
     Returns:
         The snapshot that showed the end.
@@ -199,16 +210,16 @@ async def wait_until_ended(
     """
     schedule = client.schedule if shared else PollSchedule()
     with schedule.membership():
-        return await _poll(client, schedule, execution_id, look_first=look_first, age=age)
+        return await _poll(client, schedule, execution_id, poll_first=poll_first, age=age)
 
 
 async def _poll(
-    client: ImageClient, schedule: PollSchedule, execution_id: str, *, look_first: bool, age: float
+    client: ImageClient, schedule: PollSchedule, execution_id: str, *, poll_first: bool, age: float
 ) -> ExecutionSnapshot:
     loop = asyncio.get_running_loop()
     began = loop.time() - age
     unknown_since: float | None = None
-    if not look_first:
+    if not poll_first:
         await schedule.pause(execution_id, age)
     while True:
         try:
@@ -232,8 +243,8 @@ async def _poll(
 async def cancel_and_wait(client: ImageClient, execution_id: str) -> ExecutionSnapshot:
     """Cancel an execution and wait until it is cancelled, or has ended before that.
 
-    Safe to repeat: an execution that has ended is left as it is. A cancellation that the service refuses for a moment
-    is asked for again.
+    Safe to repeat: an execution that has ended stays as it is. A cancellation that the service refuses because the
+    execution is in use is requested again.
 
     Raises:
         ExecutionUnknown: the service does not know the execution.
@@ -249,7 +260,7 @@ async def cancel_and_wait(client: ImageClient, execution_id: str) -> ExecutionSn
             break
         except ServiceError as error:
             snapshot = await client.snapshot(execution_id)
-            if snapshot.status in EXECUTION_CANCELLABLE and error.code != "ResourceInUseException":
+            if snapshot.status in EXECUTION_CANCELLABLE and error.code != RESOURCE_IN_USE:
                 raise
             client.progress.note = f"cancelling lifecycle execution {execution_id} again: {error.reason}"
         await asyncio.sleep(poll_delay(loop.time() - began))

@@ -1,11 +1,12 @@
-"""What a user who waits is shown: one short line, and the message when time runs out."""
+"""Describe the progress of a resource: its line on the row, and its time-out message."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ..durations import format_elapsed
@@ -14,32 +15,32 @@ from ..validation import ImageArn
 from .entities import EXECUTION_UNFINISHED, RESOURCE_DONE, ExecutionSnapshot, Outcome
 
 STARTING = "STARTING"
-"""The status as long as the service has given none."""
+"""The status until the service has given one."""
 
 _NOTE_LASTS = 5.0
-"""Seconds that a fleet's line shows why a call was made again."""
+"""Seconds for which a fleet's line shows why a call is retried."""
 
 _MAX_NAMED = 3
-"""How many of the things that use AMIs a fleet's line names."""
+"""How many uses of AMIs a fleet's line names."""
 
 
 @dataclass
 class Progress:
-    """How far one state update has come; written by the lifecycle, read by whoever shows it.
+    """The progress of one state update: the lifecycle writes it, the host shows it.
 
     Args:
         action: what is being done, as errors begin: ``changing image arn:… to DISABLED``.
-        same_command: whether only the same command continues it after an error, and not any `pulumi up`.
+        same_command: whether only the same command continues it after an error; else the next `pulumi up` does.
         now: a monotonic clock, in seconds.
-        fleet: the progress of the fleet that the image belongs to. Default: of none.
+        fleet: the progress of the fleet that the image belongs to. Default: none.
 
     Attributes:
         status: the execution's status.
-        execution_id: the execution that is waited for, or was.
+        execution_id: the execution that is awaited, or was.
         blocking_execution: the execution that has the image in use.
-        build_status: the image's state while it is being built and waited for.
-        note: why a call is made again, or what is waited for.
-        in_use: what uses the AMIs, while it is waited for.
+        build_status: the image's state while the update waits until it is built.
+        note: why a call is retried, or what the update waits for.
+        in_use: what uses the AMIs, while the update waits until nothing does.
     """
 
     action: str
@@ -62,7 +63,7 @@ class Progress:
 
     @property
     def note(self) -> str | None:
-        """Why a call is made again, or what is waited for; a fleet shows it too."""
+        """Why a call is retried, or what the update waits for; a fleet shows it too."""
         return self._note
 
     @note.setter
@@ -73,7 +74,7 @@ class Progress:
 
     @property
     def in_use(self) -> str | None:
-        """What uses the AMIs, while it is waited for; a fleet shows it too."""
+        """What uses the AMIs, while the update waits; a fleet shows it too."""
         return self._in_use
 
     @in_use.setter
@@ -83,7 +84,7 @@ class Progress:
             self.fleet.set_in_use(self, text)
 
     def retrying(self, why: str) -> None:
-        """Take in that a call is made again, and why."""
+        """Record why a call is retried."""
         self.note = why
 
     @property
@@ -93,7 +94,7 @@ class Progress:
 
     @property
     def command(self) -> str:
-        """The command that a user is to run again."""
+        """The command to run again."""
         return "the same command" if self.same_command else "`pulumi up`"
 
     @property
@@ -103,11 +104,11 @@ class Progress:
 
     @property
     def execution_continues(self) -> bool:
-        """Whether an execution of this update was under way when it was last looked at."""
+        """Whether an execution of this update was under way at the last poll."""
         return self.execution_id is not None and self.status in EXECUTION_UNFINISHED | {STARTING}
 
     def update(self, seen: ExecutionSnapshot | Outcome) -> None:
-        """Take in a snapshot of the execution, or how the update ended."""
+        """Record a snapshot of the execution, or the update's outcome."""
         more = False
         if isinstance(seen, ExecutionSnapshot):
             self.status, more = seen.status, seen.next_token is not None
@@ -115,6 +116,27 @@ class Progress:
             self.status = seen.execution.status if seen.execution else seen.image.state
         done = sum(resource["status"] in RESOURCE_DONE for resource in seen.resources)
         self._note, self._resources = None, (done, len(seen.resources), more)
+
+    @contextlib.contextmanager
+    def reading_result(self, *, is_last: bool) -> Iterator[None]:
+        """Count the image among the ended ones of its fleet while its state is read.
+
+        A cancellation keeps the count, so that the time-out message counts this image as done.
+
+        Args:
+            is_last: whether it is read after an execution; the first read of an image counts nothing.
+        """
+        fleet = self.fleet if is_last else None
+        if fleet is None:
+            yield
+            return
+        fleet.ended += 1
+        try:
+            yield
+        except ImageBuilderError:
+            fleet.ended -= 1
+            raise
+        fleet.ended -= 1
 
     def text(self) -> str:
         """Return the line: ``IN_PROGRESS 42s, 3 of 7 resources``."""
@@ -129,11 +151,11 @@ class Progress:
         return f"{waiting}{self.status} {format_elapsed(self.elapsed)}{counted}{note}"
 
     def _content(self) -> tuple[object, ...]:
-        """Return what makes a new line when it changes."""
+        """Return the values whose change is worth a new line."""
         return (self.status, self.note, self.in_use, self.blocking_execution, self.build_status, self._resources)
 
-    def news(self) -> str | None:
-        """Return the line if it is worth a line in a log: something is new, or half as much time again has passed.
+    def changed_line(self) -> str | None:
+        """Return the line if its content has changed, or half as much time again has passed; else None.
 
         So the first minute of a wait has some ten lines in a log, and each minute after it has one.
         """
@@ -193,8 +215,8 @@ class FleetProgress(Progress):
     Attributes:
         total: how many images there are.
         done: how many of them are done.
-        ended: how many more have no execution under way any more; only their state is still to be read.
-        failures: why images failed, by ARN.
+        ended: how many more have an execution that has ended and a result that is still to be read.
+        failures: the errors of failed images, by ARN.
     """
 
     def __post_init__(self) -> None:
@@ -206,7 +228,7 @@ class FleetProgress(Progress):
 
     @property
     def note(self) -> str | None:
-        """Why a call for one of the images was made again, for some seconds."""
+        """Why a call for one of the images is retried; shown for some seconds."""
         return self._note if self.elapsed - self._noted_at < _NOTE_LASTS else None
 
     @note.setter
@@ -214,7 +236,7 @@ class FleetProgress(Progress):
         self._note, self._noted_at = text, self.elapsed
 
     def set_in_use(self, member: Progress, text: str | None) -> None:
-        """Take in what uses the AMIs of one image, while it is waited for."""
+        """Record what uses the AMIs of one image, while the image waits."""
         self._waiting.pop(id(member), None)
         if text:
             self._waiting[id(member)] = text
@@ -222,7 +244,7 @@ class FleetProgress(Progress):
 
     @property
     def counts(self) -> str:
-        """The counts alone."""
+        """How many images are done, failed and in progress."""
         failed = f", {len(self.failures)} failed" if self.failures else ""
         done = self.done + self.ended
         left = self.total - done - len(self.failures)
@@ -263,22 +285,31 @@ _IMAGE_SPECIFIC = (
     (re.compile(r"\blce-[0-9a-fA-F-]{36}\b"), "lce-…"),
     (re.compile(r"\b(ami|snap)-[0-9a-f]+\b"), r"\1-…"),
 )
-"""What differs from image to image in reasons that are the same."""
+"""Parts that differ between images in one and the same reason."""
 
 
 def group_failures(failures: Mapping[str, ImageBuilderError]) -> str:
-    """Say why images failed, the commonest reason first: ``12 images: AccessDenied: …: web/1.0.0/1, …``.
+    """Return why images failed, the commonest reason first: ``12 images: AccessDenied: …: web/1.0.0/1, …``.
 
     Args:
         failures: by the image's ARN.
     """
+    return group_images({arn: error.reason for arn, error in failures.items()})
+
+
+def group_images(reasons: Mapping[str, str]) -> str:
+    """Name images with a reason for each, those with the same reason together, the commonest first.
+
+    Args:
+        reasons: by the image's ARN.
+    """
     groups: defaultdict[str, list[str]] = defaultdict(list)
-    for arn, error in failures.items():
-        groups[_common_reason(arn, error.reason)].append(arn)
+    for arn, reason in reasons.items():
+        groups[_common_reason(arn, reason)].append(arn)
     parts = []
     for reason, arns in sorted(groups.items(), key=lambda group: -len(group[1])):
         if len(arns) == 1:
-            parts.append(f"image {arns[0]}: {failures[arns[0]].reason}")
+            parts.append(f"image {arns[0]}: {reasons[arns[0]]}")
         else:
             parts.append(f"{len(arns)} images: {reason}: {name_images(arns)}")
     return "; ".join(parts)

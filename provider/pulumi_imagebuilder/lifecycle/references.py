@@ -1,7 +1,7 @@
-"""What uses the AMIs of images: from images to their AMIs by region, to templates, groups, parameters and instances.
+"""Find what uses the AMIs of images: from images to their AMIs by region, to templates, groups, parameters, instances.
 
-Who deletes or disables an AMI breaks whatever launches from it. So each kind is looked for where AWS knows it, to the
-last page, and what cannot be looked up is named rather than left out.
+Deleting or disabling an AMI breaks everything that launches from it. So each kind of reference is read from AWS to the
+last page, and what cannot be read is named and not left out.
 """
 
 from __future__ import annotations
@@ -13,49 +13,55 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator,
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..aws import Service
-from ..errors import ConfigurationError, ImageBuilderError, ResourceNotFound
+from ..aws import OnRetry, Service
+from ..errors import ConfigurationError, ImageBuilderError
 from ..validation import ImageArn
-from .amis import KINDS, Ami, Place, Reference
+from .amis import AccountRegion, Ami, Reference
 from .entities import GONE, Image
+from .images import get_image
 from .region_survey import RegionSurvey, Use
-from .shared_reads import Listener, SharedReads, run_all, run_both
+from .shared_reads import SharedReads, gather_both, gather_or_cancel
 
 MAX_AGE = 60.0
-"""Seconds that what was read is believed."""
+"""Seconds that a read is reused."""
 
 REGION_TIME_LIMIT = 120.0
-"""Seconds without an answer after which a region is given up: a change must not hang on a region that is down."""
+"""Seconds without an answer after which a region times out: a change must not hang on a region that is down."""
 
 
 @dataclass(frozen=True)
 class NotLookedUp:
-    """AMIs of which it is not known what uses them.
+    """AMIs whose references are not known.
 
     Attributes:
         region: where they are.
         account_id: whose they are.
         reason: why they were not looked up.
-        images: their ids; empty where the image's recipes or the image itself could not be read.
-        error: what kept them from being looked up; None for AMIs of another account, which are never looked at.
+        ami_ids: their ids; empty if the image's recipes or the image itself could not be read.
+        error: why they could not be looked up; None for AMIs of another account, which are never looked up.
     """
 
     region: str
     account_id: str
     reason: str
-    images: tuple[str, ...] = ()
+    ami_ids: tuple[str, ...] = ()
     error: ImageBuilderError | None = field(default=None, repr=False, compare=False)
 
 
-@dataclass(frozen=True)
+def failures(not_looked_up: Iterable[NotLookedUp]) -> list[NotLookedUp]:
+    """Return the AMIs whose references should have been read and could not be."""
+    return [missing for missing in not_looked_up if missing.error is not None]
+
+
+@dataclass
 class ImageReferences:
     """What uses the AMIs of one image.
 
     Attributes:
         arn: the image.
-        amis: its AMIs that are there, in its own account.
-        used_by: what uses them, what counts first.
-        not_looked_up: what is not known.
+        amis: its AMIs that exist in its own account.
+        used_by: what uses them; references that count first.
+        not_looked_up: its AMIs whose references are not known.
     """
 
     arn: str
@@ -65,17 +71,17 @@ class ImageReferences:
 
     @property
     def in_use(self) -> bool:
-        """Whether deleting the AMIs would take something away."""
+        """Whether deleting the AMIs would break something."""
         return any(reference.counts for reference in self.used_by)
 
     @property
     def failures(self) -> list[NotLookedUp]:
-        """What should have been looked up and could not be."""
-        return [missing for missing in self.not_looked_up if missing.error is not None]
+        """The AMIs whose references should have been read and could not be."""
+        return failures(self.not_looked_up)
 
 
-ImageReader = Callable[[Sequence[str], Listener], Awaitable[Mapping[str, Image]]]
-"""Reads images, given ARNs and what to call at a retry. Those that it leaves out are read one by one."""
+ImageReader = Callable[[Sequence[str], OnRetry], Awaitable[Mapping[str, Image]]]
+"""Reads images, given ARNs and what to call when a call is retried. Images that it leaves out are read one by one."""
 
 
 async def find_references(
@@ -83,14 +89,14 @@ async def find_references(
     arns: Iterable[str],
     *,
     images: Mapping[str, Mapping[str, Any]] | None = None,
-    on_retry: Listener | None = None,
+    on_retry: OnRetry | None = None,
 ) -> dict[str, ImageReferences]:
     """Return what uses the AMIs of images, by ARN in the order given.
 
     Args:
         service: where calls go.
         arns: image build versions.
-        images: those of them that were read already, as ``GetImage`` or ``ListImageBuildVersions`` answer them.
+        images: those of them that were read already, as ``GetImage`` or ``ListImageBuildVersions`` returns them.
         on_retry: called with the reason when a call is retried.
 
     Raises:
@@ -112,7 +118,7 @@ class ReferenceSurvey:
         read_images: reads many images with few calls. Default: each by ``GetImage``.
         clock: a monotonic clock, in seconds.
         sleep: waits, in seconds.
-        region_time_limit: seconds without an answer after which a region counts as not looked up.
+        region_time_limit: seconds without an answer after which a region times out.
     """
 
     def __init__(
@@ -130,10 +136,10 @@ class ReferenceSurvey:
         self._sleep = sleep
         self._region_time_limit = region_time_limit
         self._images = SharedReads(self._read_images, clock=clock, sleep=sleep)
-        self._regions: dict[Place, RegionSurvey] = {}
+        self._regions: dict[AccountRegion, RegionSurvey] = {}
 
     def keep_images(self, images: Mapping[str, Mapping[str, Any]]) -> None:
-        """Take in images that were read moments ago, by ARN."""
+        """Keep images that were read just now, by ARN."""
         for arn, image in images.items():
             self._images.keep(arn, Image.parse(image))
 
@@ -143,14 +149,14 @@ class ReferenceSurvey:
         *,
         max_age: float = MAX_AGE,
         along_with: Iterable[str] = (),
-        on_retry: Listener | None = None,
+        on_retry: OnRetry | None = None,
     ) -> dict[str, Image | ImageBuilderError]:
         """Return images; :data:`~.entities.GONE` for one that is gone, an error for one that cannot be read.
 
         Args:
             arns: image build versions.
-            max_age: seconds that what was read before is believed.
-            along_with: images that will be asked for soon.
+            max_age: seconds that an earlier read is reused.
+            along_with: images that will be looked up soon.
             on_retry: called with the reason when a call is retried.
         """
         return await self._images.get(arns, self._clock() - max_age, along_with=along_with, on_retry=on_retry)
@@ -163,16 +169,16 @@ class ReferenceSurvey:
         along_with: Collection[str] = (),
         shared_with: Iterable[str] = (),
         skip_regions: Collection[str] = (),
-        on_retry: Listener | None = None,
+        on_retry: OnRetry | None = None,
     ) -> dict[str, ImageReferences]:
         """Return what uses the AMIs of images, by ARN in the order given.
 
         Args:
             arns: image build versions.
-            max_age: seconds that what was read before is believed.
-            along_with: images that will be asked for soon.
-            shared_with: accounts of which it is asked whether AMIs are shared with them.
-            skip_regions: regions whose AMIs are of no interest.
+            max_age: seconds that an earlier read is reused.
+            along_with: images that will be looked up soon.
+            shared_with: accounts to check for sharing.
+            skip_regions: regions whose AMIs are left out.
             on_retry: called with the reason when a call is retried.
 
         Raises:
@@ -186,77 +192,71 @@ class ReferenceSurvey:
                 raise image
         amis = {arn: _own_amis(arn, image, skip_regions) for arn, image in images.items()}
         places = _join_places(amis.values())
-        homes = list(dict.fromkeys(_home(arn) for arn, own in amis.items() if own))
+        homes = list(dict.fromkeys(_home_region(arn) for arn, own in amis.items() if own))
 
-        def expected(place: Place) -> Iterator[str]:
-            # Made only if a batch is opened: a thousand images ask one after the other.
+        def expected(place: AccountRegion) -> Iterator[str]:
+            # A generator, so that this is computed only if a batch is opened: a thousand images call this in turn.
             for arn in along_with:
                 yield from _own_amis(arn, self._images.peek(arn) or GONE, skip_regions).get(place, [])
 
-        looks, recipes = await run_both(
-            run_all(
-                self._region(place).look(
+        found, recipes = await gather_both(
+            gather_or_cancel(
+                self._region(place).find_uses(
                     ids, since, along_with=expected(place), shared_with=list(shared_with), on_retry=on_retry
                 )
                 for place, ids in places.items()
             ),
-            run_all(self._region(home).find_recipes(since, on_retry) for home in homes),
+            gather_or_cancel(self._region(home).find_recipes(since, on_retry) for home in homes),
         )
-        uses = dict(zip(places, looks, strict=True))
+        uses = dict(zip(places, found, strict=True))
         recipes_by_home = dict(zip(homes, recipes, strict=True))
         return {arn: _merge(arn, images[arn], amis[arn], uses, recipes_by_home, skip_regions) for arn in wanted}
 
-    def _region(self, place: Place) -> RegionSurvey:
+    def _region(self, place: AccountRegion) -> RegionSurvey:
         if place not in self._regions:
             self._regions[place] = RegionSurvey(self._service, place, self._clock, self._sleep, self._region_time_limit)
         return self._regions[place]
 
     async def _read_images(
-        self, arns: list[str], since: float, on_retry: Listener
+        self, arns: list[str], since: float, on_retry: OnRetry
     ) -> dict[str, Image | ImageBuilderError]:
         found: dict[str, Image | ImageBuilderError] = {}
         if self._read_many:
             found.update(await self._read_many(arns, on_retry))
         rest = [arn for arn in arns if arn not in found]
-        return found | dict(zip(rest, await run_all(self._read_image(arn, on_retry) for arn in rest), strict=True))
+        return found | dict(
+            zip(rest, await gather_or_cancel(self._read_image(arn, on_retry) for arn in rest), strict=True)
+        )
 
-    async def _read_image(self, arn: str, on_retry: Listener) -> Image | ImageBuilderError:
-        parsed = ImageArn.parse(arn)
+    async def _read_image(self, arn: str, on_retry: OnRetry) -> Image | ImageBuilderError:
         try:
-            answer = await self._service.call(
-                "imagebuilder",
-                parsed.region,
-                "get_image",
-                account=parsed.account,
-                on_retry=on_retry,
-                imageBuildVersionArn=arn,
-            )
-        except ResourceNotFound:
-            return GONE
+            reading = await get_image(self._service, arn, on_retry)
         except ImageBuilderError as error:
             return error
-        return Image.parse(answer["image"])
+        return reading.image or GONE
 
 
-def _home(arn: str) -> Place:
-    """Return where an image's record and its recipes are."""
+def _home_region(arn: str) -> AccountRegion:
+    """Return the account and region of an image's record and its recipes."""
     parsed = ImageArn.parse(arn)
-    return Place(parsed.partition, parsed.account, parsed.region)
+    return AccountRegion(parsed.partition, parsed.account, parsed.region)
 
 
-def _own_amis(arn: str, image: Image | ImageBuilderError, skip_regions: Collection[str]) -> dict[Place, list[str]]:
-    """Return the AMIs of an image in its own account, by place."""
-    found: defaultdict[Place, list[str]] = defaultdict(list)
+def _own_amis(
+    arn: str, image: Image | ImageBuilderError, skip_regions: Collection[str]
+) -> dict[AccountRegion, list[str]]:
+    """Return the AMIs of an image in its own account, by account and region."""
+    found: defaultdict[AccountRegion, list[str]] = defaultdict(list)
     if not isinstance(image, ImageBuilderError):
-        home = _home(arn)
+        home = _home_region(arn)
         for ami in image.amis:
             if ami.get("accountId", home.account) == home.account and ami["region"] not in skip_regions:
                 found[replace(home, region=ami["region"])].append(ami["image"])
     return dict(found)
 
 
-def _join_places(amis: Iterable[Mapping[Place, list[str]]]) -> dict[Place, list[str]]:
-    found: defaultdict[Place, list[str]] = defaultdict(list)
+def _join_places(amis: Iterable[Mapping[AccountRegion, list[str]]]) -> dict[AccountRegion, list[str]]:
+    found: defaultdict[AccountRegion, list[str]] = defaultdict(list)
     for own in amis:
         for place, ids in own.items():
             found[place] += ids
@@ -266,22 +266,22 @@ def _join_places(amis: Iterable[Mapping[Place, list[str]]]) -> dict[Place, list[
 def _merge(
     arn: str,
     image: Image | ImageBuilderError,
-    amis: Mapping[Place, list[str]],
-    uses: Mapping[Place, Mapping[str, Use | ImageBuilderError]],
-    recipes: Mapping[Place, Mapping[str, Sequence[Reference]] | ImageBuilderError],
+    amis: Mapping[AccountRegion, list[str]],
+    uses: Mapping[AccountRegion, Mapping[str, Use | ImageBuilderError]],
+    recipes: Mapping[AccountRegion, Mapping[str, Sequence[Reference]] | ImageBuilderError],
     skip_regions: Collection[str],
 ) -> ImageReferences:
-    """Return what is known of one image."""
-    home = _home(arn)
+    """Return the references of one image from what was read of all."""
+    home = _home_region(arn)
     if isinstance(image, ImageBuilderError):
         return ImageReferences(arn, [], [], [_failed(home, (), image)])
     found = ImageReferences(arn, [], [], _foreign(home.account, image, skip_regions))
     for place, ids in amis.items():
         failed: defaultdict[ImageBuilderError, list[str]] = defaultdict(list)
-        for image_id in ids:
-            use = uses[place][image_id]
+        for ami_id in ids:
+            use = uses[place][ami_id]
             if isinstance(use, ImageBuilderError):
-                failed[use].append(image_id)
+                failed[use].append(ami_id)
             elif use.ami:
                 found.amis.append(use.ami)
                 found.used_by.extend(use.used_by)
@@ -290,35 +290,27 @@ def _merge(
     if isinstance(by_arn, ImageBuilderError):
         found.not_looked_up.append(_failed(home, (), by_arn))
     else:
-        # By the image's ARN a recipe takes the AMI of its own region, be it one of a region that is skipped.
+        # A recipe that names the image's ARN uses the AMI of its own region, even if that region is skipped.
         target = next(iter(_own_amis(arn, image, ()).get(home, [])), arn)
-        known = {(reference.arn, reference.image) for reference in found.used_by}
+        known = {(reference.arn, reference.ami_id) for reference in found.used_by}
         found.used_by.extend(
-            replace(reference, image=target)
+            replace(reference, ami_id=target)
             for reference in by_arn.get(arn, ())
             if (reference.arn, target) not in known
         )
-    order = [*KINDS]
-    found.used_by.sort(
-        key=lambda reference: (
-            not reference.counts,
-            order.index(reference.kind) if reference.kind in order else len(order),
-            reference.region,
-            reference.name,
-        )
-    )
+    found.used_by.sort(key=lambda reference: reference.sort_key)
     return found
 
 
-def _failed(place: Place, images: Iterable[str], error: ImageBuilderError) -> NotLookedUp:
-    return NotLookedUp(place.region, place.account, error.reason, tuple(images), error)
+def _failed(place: AccountRegion, ami_ids: Iterable[str], error: ImageBuilderError) -> NotLookedUp:
+    return NotLookedUp(place.region, place.account, error.reason, tuple(ami_ids), error)
 
 
 def _foreign(account: str, image: Image, skip_regions: Collection[str]) -> list[NotLookedUp]:
     """Return the AMIs that belong to other accounts, whose templates and groups the caller cannot see."""
-    images: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    ami_ids: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for ami in image.amis:
         if ami.get("accountId", account) != account and ami["region"] not in skip_regions:
-            images[ami["region"], ami["accountId"]].append(ami["image"])
+            ami_ids[ami["region"], ami["accountId"]].append(ami["image"])
     reason = "it belongs to another account"
-    return [NotLookedUp(region, owner, reason, tuple(ids)) for (region, owner), ids in images.items()]
+    return [NotLookedUp(region, owner, reason, tuple(ids)) for (region, owner), ids in ami_ids.items()]

@@ -1,4 +1,4 @@
-"""AMIs of one account and region, and what uses them there."""
+"""Read the AMIs of one account and region, and what uses them there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..aws import Service
+from ..aws import OnRetry, Service, is_access_denied, required_permission
 from ..durations import format_elapsed
 from ..errors import ConfigurationError, ImageBuilderError, ServiceError, TemporaryError
 from .amis import (
@@ -19,16 +19,16 @@ from .amis import (
     LAUNCH_TEMPLATE,
     LIVE_STATES,
     PARAMETER,
+    AccountRegion,
     Ami,
-    Place,
     Reference,
     name_in,
 )
 from .launchers import Launchers, Templates, find_launchers
-from .shared_reads import Listener, SharedReads, run_all, run_both
+from .shared_reads import SharedReads, gather_both, gather_or_cancel
 
 _TEMPLATE_DEPTH = 100
-"""Newest versions of a template that are looked through for those that are only mentioned: two years of weekly ones."""
+"""How many of a template's newest versions are searched for mentions of an AMI: two years of weekly versions."""
 
 _RESOURCE_TYPES = [
     {"ResourceType": INSTANCE, "ResourceTypeOptions": [{"OptionName": "state-name", "OptionValues": [*LIVE_STATES]}]},
@@ -43,34 +43,36 @@ _RESOURCE_TYPES = [
 _MAX_FILTER_VALUES = 200
 _MAX_REFERENCE_IDS = 10
 _MAX_CONCURRENT_CALLS = 8
-"""In one region: EC2 allows 100 calls at once and 20 a second more."""
-_MAX_LOOKS = 3
-"""How often a batch is read anew because one of its AMIs was deregistered meanwhile."""
+"""In one region. EC2 allows 100 calls at once, and 20 a second after that."""
+_MAX_ATTEMPTS = 3
+"""How often a batch is read, again if one of its AMIs was deregistered meanwhile."""
 
-_ACCESS_CODES = ("AccessDenied", "Forbidden", "Unauthorized")
-_RIGHT = re.compile(r"perform: ([a-z0-9-]+:[A-Za-z]+)")
+_WHOLE_REGION = ""
+"""The one key of values that are read once for a region."""
+
+_PERMISSION = re.compile(r"perform: ([a-z0-9-]+:[A-Za-z]+)")
 
 
-class MissingRight(ServiceError):
-    """The caller may not make a call.
+class MissingPermission(ServiceError):
+    """The caller lacks a permission.
 
     Args:
-        reason: what the service answered.
+        reason: the service's message.
         code: its error code.
-        right: the action that the caller's policy lacks, as ``ec2:DescribeImageReferences``.
+        permission: what the caller's policy lacks, as ``ec2:DescribeImageReferences``.
 
     Attributes:
-        right: as given.
+        permission: as given.
     """
 
-    def __init__(self, reason: str, code: str, right: str) -> None:
+    def __init__(self, reason: str, code: str, permission: str) -> None:
         super().__init__(reason, code)
-        self.right = right
+        self.permission = permission
 
 
 @dataclass(frozen=True)
 class Use:
-    """An AMI with what uses it; without the AMI if that is gone."""
+    """An AMI with what uses it; None for an AMI that is gone."""
 
     ami: Ami | None
     used_by: tuple[Reference, ...] = ()
@@ -81,16 +83,16 @@ class RegionSurvey:
 
     Args:
         service: where calls go.
-        place: where they are.
+        place: the account and region.
         clock: a monotonic clock, in seconds.
         sleep: waits, in seconds.
-        time_limit: seconds without an answer after which it is given up.
+        time_limit: seconds without an answer after which a read times out.
     """
 
     def __init__(
         self,
         service: Service,
-        place: Place,
+        place: AccountRegion,
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
         time_limit: float,
@@ -105,27 +107,28 @@ class RegionSurvey:
         self._launchers = SharedReads(self._read_launchers, clock=clock, sleep=sleep)
         self._recipes = SharedReads(self._within_time_limit(self._read_recipes), clock=clock, sleep=sleep)
 
-    async def look(
+    async def find_uses(
         self,
         ids: Sequence[str],
         since: float,
         *,
         along_with: Iterable[str] = (),
         shared_with: Sequence[str] = (),
-        on_retry: Listener | None = None,
+        on_retry: OnRetry | None = None,
     ) -> dict[str, Use | ImageBuilderError]:
         """Return AMIs with what uses them, by id; an error for those that could not be looked up.
 
         Args:
             ids: AMIs.
-            since: from when on it must have been read.
-            along_with: AMIs that will be asked for soon.
-            shared_with: accounts of which it is asked whether AMIs are shared with them.
+            since: the earliest time at which it may have been read.
+            along_with: AMIs that will be looked up soon.
+            shared_with: accounts to check for sharing.
             on_retry: called with the reason when a call is retried.
 
         Raises:
             ConfigurationError: the configuration forbids the account.
         """
+        # Used twice below: a generator would be empty then.
         expected = list(along_with) if shared_with else along_with
         found = await self._uses.get(ids, since, along_with=expected, on_retry=on_retry)
         for use in found.values():
@@ -142,20 +145,20 @@ class RegionSurvey:
         return {ami: _with_shares(use, shares, shared_with) for ami, use in found.items()}
 
     async def find_recipes(
-        self, since: float, on_retry: Listener | None
+        self, since: float, on_retry: OnRetry | None
     ) -> Mapping[str, Sequence[Reference]] | ImageBuilderError:
         """Return the recipes that name image build versions by ARN, by that ARN; or why they cannot be read.
 
         Args:
-            since: from when on it must have been read.
+            since: the earliest time at which it may have been read.
             on_retry: called with the reason when a call is retried.
         """
-        return (await self._recipes.get([""], since, on_retry=on_retry))[""]
+        return (await self._recipes.get([_WHOLE_REGION], since, on_retry=on_retry))[_WHOLE_REGION]
 
     def _within_time_limit(self, read: Any) -> Any:
-        """Return a reader that gives up in the end, with a :class:`TemporaryError` that has the last retry's reason."""
+        """Return a reader that times out with a :class:`TemporaryError`, which has the last retry's reason."""
 
-        async def limited(keys: list[Any], since: float, notify: Listener) -> Any:
+        async def limited(keys: list[Any], since: float, notify: OnRetry) -> Any:
             last = ""
 
             def on_retry(reason: str) -> None:
@@ -175,22 +178,22 @@ class RegionSurvey:
 
         return limited
 
-    async def _read_uses(self, ids: list[str], since: float, on_retry: Listener) -> dict[str, Use]:
-        looks = 0
+    async def _read_uses(self, ids: list[str], since: float, on_retry: OnRetry) -> dict[str, Use]:
+        attempts = 0
         while True:
-            looks += 1
+            attempts += 1
             try:
-                return await self._look(ids, since, on_retry)
+                return await self._read_batch(ids, since, on_retry)
             except ServiceError as error:
                 # Deregistered after it was described: describe all again, it is left out then.
-                if not error.code.startswith("InvalidAMIID") or looks == _MAX_LOOKS:
+                if not error.code.startswith("InvalidAMIID") or attempts == _MAX_ATTEMPTS:
                     raise
 
-    async def _look(self, ids: list[str], since: float, on_retry: Listener) -> dict[str, Use]:
-        launchers, described = await run_both(
-            self._launchers.get([""], since, on_retry=on_retry), self._describe_images(ids, on_retry)
+    async def _read_batch(self, ids: list[str], since: float, on_retry: OnRetry) -> dict[str, Use]:
+        launchers, described = await gather_both(
+            self._launchers.get([_WHOLE_REGION], since, on_retry=on_retry), self._describe_images(ids, on_retry)
         )
-        found = launchers[""]
+        found = launchers[_WHOLE_REGION]
         if isinstance(found, ImageBuilderError):
             raise found
         raw = await self._describe_references(list(described), on_retry)
@@ -203,11 +206,11 @@ class RegionSurvey:
         for entry in raw:
             parsed = self._parse_reference(entry, found, instances)
             if parsed:
-                used_by[parsed.image].setdefault((parsed.kind, parsed.arn), parsed)
+                used_by[parsed.ami_id].setdefault((parsed.kind, parsed.arn), parsed)
         return {image_id: Use(described.get(image_id), tuple(used_by[image_id].values())) for image_id in ids}
 
-    async def _describe_images(self, ids: Sequence[str], on_retry: Listener, **parameters: Any) -> dict[str, Ami]:
-        """Return those AMIs that exist. By a filter, as an id that is gone would fail the call."""
+    async def _describe_images(self, ids: Sequence[str], on_retry: OnRetry, **parameters: Any) -> dict[str, Ami]:
+        """Return the AMIs that exist. By a filter: an id that is gone would fail the call."""
         described = await self._in_chunks(
             ids,
             _MAX_FILTER_VALUES,
@@ -224,7 +227,7 @@ class RegionSurvey:
         )
         return {entry["ImageId"]: Ami.parse(self._place.region, entry) for entry in described}
 
-    async def _describe_references(self, ids: Sequence[str], on_retry: Listener) -> list[Any]:
+    async def _describe_references(self, ids: Sequence[str], on_retry: OnRetry) -> list[Any]:
         return await self._in_chunks(
             ids,
             _MAX_REFERENCE_IDS,
@@ -238,7 +241,7 @@ class RegionSurvey:
             ),
         )
 
-    async def _describe_instances(self, ids: Sequence[str], on_retry: Listener) -> dict[str, str]:
+    async def _describe_instances(self, ids: Sequence[str], on_retry: OnRetry) -> dict[str, str]:
         """Return name and state of the instances that were launched from AMIs, by the instance's id."""
         reservations = await self._in_chunks(
             ids,
@@ -259,20 +262,20 @@ class RegionSurvey:
         }
 
     async def _read_shares(
-        self, keys: list[tuple[str, str]], since: float, on_retry: Listener
+        self, keys: list[tuple[str, str]], since: float, on_retry: OnRetry
     ) -> dict[tuple[str, str], bool]:
         """Return whether AMIs are shared with accounts: EC2 describes only those that an account may launch."""
         by_account: defaultdict[str, list[str]] = defaultdict(list)
         for ami, account in keys:
             by_account[account].append(ami)
-        shared = await run_all(
+        shared = await gather_or_cancel(
             self._describe_images(amis, on_retry, ExecutableUsers=[account]) for account, amis in by_account.items()
         )
         found = dict(zip(by_account, shared, strict=True))
         return {(ami, account): ami in found[account] for ami, account in keys}
 
-    async def _read_launchers(self, keys: list[str], since: float, on_retry: Listener) -> dict[str, Launchers]:
-        versions, groups, configurations = await run_all(
+    async def _read_launchers(self, keys: list[str], since: float, on_retry: OnRetry) -> dict[str, Launchers]:
+        versions, groups, configurations = await gather_or_cancel(
             [
                 # Without a filter, so that it is read once for all AMIs.
                 self._pages(
@@ -298,12 +301,12 @@ class RegionSurvey:
         )
         templates = Templates(versions)
         wanted = templates.find_unread(groups)
-        pinned = await run_all(self._read_pinned(id_, numbers, on_retry) for id_, numbers in wanted.items())
+        pinned = await gather_or_cancel(self._read_pinned(id_, numbers, on_retry) for id_, numbers in wanted.items())
         templates.add(version for part in pinned for version in part)
-        return {"": find_launchers(self._place, templates, groups, configurations)}
+        return {_WHOLE_REGION: find_launchers(self._place, templates, groups, configurations)}
 
-    async def _read_pinned(self, template_id: str, numbers: Sequence[str], on_retry: Listener) -> list[Any]:
-        """Return versions of a template that groups name; without those that are gone, which launch nothing."""
+    async def _read_pinned(self, template_id: str, numbers: Sequence[str], on_retry: OnRetry) -> list[Any]:
+        """Return the versions of a template that groups name, except those that are gone, which launch nothing."""
         try:
             return await self._pages(
                 "ec2",
@@ -318,14 +321,14 @@ class RegionSurvey:
                 raise
             if len(numbers) == 1:
                 return []
-            parts = await run_all(self._read_pinned(template_id, [number], on_retry) for number in numbers)
+            parts = await gather_or_cancel(self._read_pinned(template_id, [number], on_retry) for number in numbers)
             return [version for part in parts for version in part]
 
     async def _read_recipes(
-        self, keys: list[str], since: float, on_retry: Listener
+        self, keys: list[str], since: float, on_retry: OnRetry
     ) -> dict[str, Mapping[str, Sequence[Reference]]]:
         """Read all recipes: EC2 knows only those that name an AMI by its id."""
-        lists = await run_all(
+        lists = await gather_or_cancel(
             self._pages("imagebuilder", operation, member, on_retry, maxResults=100)
             for operation, member in (
                 ("list_image_recipes", "imageRecipeSummaryList"),
@@ -338,7 +341,7 @@ class RegionSurvey:
                 name, detail = name_in(recipe["arn"])
                 for image in {recipe.get("parentImage"), recipe.get("instanceImage")} - {None}:
                     found[image].append(Reference(kind, recipe["arn"], name, detail, image, self._place.region))
-        return {"": found}
+        return {_WHOLE_REGION: found}
 
     def _parse_reference(
         self, entry: Mapping[str, Any], launchers: Launchers, instances: Mapping[str, str]
@@ -348,11 +351,11 @@ class RegionSurvey:
         name, detail = name_in(arn)
         reference = Reference(kind, arn, name, detail, image_id, self._place.region)
         if kind == LAUNCH_TEMPLATE and name in launchers.template_names:
-            # Were it the default, the newest or a pinned version, it would have been found among the launchers.
+            # The default, the newest and the pinned versions are among the launchers, so this is another one.
             return replace(reference, name=launchers.template_names[name], detail="an older version", counts=False)
         if kind == INSTANCE:
-            # One that is not described yet counts: EC2 named it among those that live.
-            state = instances.get(name, LIVE_STATES[0])
+            # An instance that is not described yet counts: EC2 returned it for the live states.
+            state = instances.get(name, "pending")
             if state not in LIVE_STATES:
                 return None
             return replace(reference, detail=state, counts_only_for_deletion=True)
@@ -362,15 +365,15 @@ class RegionSurvey:
         self, ids: Sequence[str], size: int, read: Callable[[list[str]], Awaitable[list[Any]]]
     ) -> list[Any]:
         chunks = [list(ids[start : start + size]) for start in range(0, len(ids), size)]
-        return [entry for part in await run_all(map(read, chunks)) for entry in part]
+        return [entry for part in await gather_or_cancel(map(read, chunks)) for entry in part]
 
     async def _pages(
-        self, service: str, operation: str, member: str, on_retry: Listener, **parameters: Any
+        self, service: str, operation: str, member: str, on_retry: OnRetry, **parameters: Any
     ) -> list[Any]:
         """Return the entries of all pages.
 
         Raises:
-            MissingRight: the caller may not make the call, or what the service calls for it.
+            MissingPermission: the caller may not make the call, or a call that the service makes for it.
             ServiceError: any other client error.
         """
         found: list[Any] = []
@@ -382,15 +385,15 @@ class RegionSurvey:
                     found += page.get(member) or []
                     self._postpone_timeouts()
         except ServiceError as error:
-            if not error.code.startswith(_ACCESS_CODES):
+            if not is_access_denied(error.code):
                 raise
-            named = _RIGHT.search(error.reason)
-            right = named[1] if named else f"{service}:{operation.title().replace('_', '')}"
-            raise MissingRight(error.reason, error.code, right) from error
+            named = _PERMISSION.search(error.reason)
+            permission = named[1] if named else required_permission(service, operation)
+            raise MissingPermission(error.reason, error.code, permission) from error
         return found
 
     def _postpone_timeouts(self) -> None:
-        """Take in an answer: only a region that is silent is given up, and not one that is slow or has much to say."""
+        """Extend the time limit after an answer: only a region that sends nothing for that long times out."""
         when = asyncio.get_running_loop().time() + self._time_limit
         for timeout in self._timeouts:
             if not timeout.expired():
@@ -406,7 +409,7 @@ def _with_shares(
         return use
     found = set()
     for account in accounts:
-        shared = shares[use.ami.image, account]
+        shared = shares[use.ami.ami_id, account]
         if isinstance(shared, ImageBuilderError):
             return shared
         if shared:

@@ -1,4 +1,4 @@
-"""What happens when a state update or a clean-up leaves the program: cancel, restore, or delete the image."""
+"""Undo a state update that leaves the program (cancel, restore), or delete the image of a clean-up."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ServiceError
+from .adoption import find_deletion
 from .apply import BeforeStart, apply, wait_until_built
 from .change import Change
 from .client import ExecutionUnknown, ImageClient
-from .entities import ACTION, EXECUTION_SUCCEEDED, GONE, IMAGE_GONE, Outcome
+from .entities import IMAGE_GONE, Outcome
 from .polling import cancel_and_wait
 from .state import UpdateState
 
@@ -18,7 +19,7 @@ from .state import UpdateState
 async def cancel(state: UpdateState, client: ImageClient) -> None:
     """Cancel the execution in the state if it is unfinished, and wait until it is cancelled or has ended."""
     if state.lifecycle_execution_id:
-        # The service does not keep executions for ever; one that it has forgotten has ended.
+        # The service does not keep executions forever; one that it does not know has ended.
         with contextlib.suppress(ExecutionUnknown):
             await cancel_and_wait(client, state.lifecycle_execution_id)
 
@@ -26,9 +27,9 @@ async def cancel(state: UpdateState, client: ImageClient) -> None:
 async def restore(state: UpdateState, request: Mapping[str, Any], client: ImageClient) -> None:
     """Bring the image back to ``AVAILABLE``, the AMIs too where they were included; a pending schedule is cancelled.
 
-    All that the update changed is restored, and what has happened to the AMIs since does not keep one out: of the
-    exclusion rules only the regions are sent, for an AMI that is public, shared, tagged or launched by now may not
-    have been when it was changed. An image that has vanished leaves nothing to restore.
+    All that the update changed is restored, whatever has happened to the AMIs since. So of the exclusion rules only the
+    regions are sent: an AMI that is public, shared, tagged or launched now may not have been when it was changed. There
+    is nothing to restore if the image has vanished.
 
     Args:
         state: the state of the update.
@@ -41,7 +42,7 @@ async def restore(state: UpdateState, request: Mapping[str, Any], client: ImageC
     """
     if "updateAt" in request:
         await cancel(state, client)
-    if (await client.find_image(again=True)).state == IMAGE_GONE:
+    if (await client.find_image(fresh=True)).state == IMAGE_GONE:
         return
     regions = request.get("exclusionRules", {}).get("amis", {}).get("regions")
     undo = {
@@ -65,20 +66,20 @@ async def clean_up(
     declared_at: str | None = None,
     before_start: BeforeStart | None = None,
 ) -> Outcome | None:
-    """Delete an image with what is under it, and wait until that has ended; one that is gone already is success.
+    """Delete an image with what is under it, and wait until that has ended; an image that is gone is success.
 
-    An image that is still being built is waited for. So is an execution that has the image in use, unless it is a
-    scheduled deprecation: its time may be months away, and it means nothing for an image that goes; it is cancelled.
+    The clean-up waits for an image that is being built, and for an execution that has the image in use. It cancels a
+    scheduled deprecation, whose time may be months away.
 
     Args:
-        request: role, exclusion rules and included resources; left out, these follow from the image's type.
+        request: role, exclusion rules and included resources. Default of these: by the image's type.
         client: the image's client.
-        declared_at: what distinguishes this clean-up from others of the same image, before it and after it.
-        before_start: called before the deletion is started. Default: nothing is.
+        declared_at: tells this clean-up apart from earlier and later ones of the same image.
+        before_start: called before the deletion is started. Default: no call.
 
     Returns:
-        How the deletion went, by whomever it was started; its image is still there where something was left out. None
-        where the image is gone and nothing shows that what was under it went too.
+        The outcome of the deletion, whoever started it. Its image is not GONE if the exclusion rules kept a resource.
+        None if the image is gone and no execution shows that what was under it was deleted too.
 
     Raises:
         ExecutionFailed: the deleting execution failed.
@@ -86,7 +87,7 @@ async def clean_up(
     """
     image = await wait_until_built(client)
     if image.state == IMAGE_GONE:
-        return await _find_deletion(client)
+        return await find_deletion(client, await client.executions())
     change = Change(
         client.arn,
         with_resources(request, image.type),
@@ -97,23 +98,13 @@ async def clean_up(
     try:
         return await apply(change, client, before_start)
     except ServiceError as error:
-        # The execution that had it in use has deleted it; only the image itself can say so.
+        # The execution that had it in use has deleted it.
         if not await client.is_gone(error):
             raise
-        return await _find_deletion(client)
+        return await find_deletion(client, await client.executions())
 
 
 def with_resources(request: Mapping[str, Any], image_type: str | None) -> dict[str, Any]:
-    """Return the request of a clean-up: what is under the image follows from its type where it is left out."""
+    """Return the complete request of a clean-up; the default of the included resources is by the image's type."""
     included = {"containers": True} if image_type == "DOCKER" else {"amis": True, "snapshots": True}
     return {"includeResources": included, **request, "state": {"status": IMAGE_GONE}}
-
-
-async def _find_deletion(client: ImageClient) -> Outcome | None:
-    """Return how an image that is gone was deleted; None where none of its executions did it."""
-    for execution in await client.executions():
-        # Of an image without AMIs, as one whose build failed, no resource shows it; the entry of the record does.
-        if execution.status in EXECUTION_SUCCEEDED and await client.find_action(execution.id) == ACTION[IMAGE_GONE]:
-            resources = await client.resources(execution.id, await client.snapshot(execution.id))
-            return Outcome("", GONE, execution, resources)
-    return None

@@ -1,4 +1,4 @@
-"""Values that many ask for, read with few calls."""
+"""Read values that many tasks need with few calls: request coalescing, as a DataLoader does it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from ..aws import OnRetry
 from ..errors import ImageBuilderError
 
 _Key = TypeVar("_Key")
@@ -15,10 +16,7 @@ _First = TypeVar("_First")
 _Second = TypeVar("_Second")
 
 _WINDOW = 0.05
-"""Seconds that a batch waits for more keys: short beside a call, long enough for tasks that start together."""
-
-Listener = Callable[[str], None]
-"""Called with the reason when a call is retried."""
+"""Seconds that a batch waits for more keys: much shorter than a call, long enough for tasks that start together."""
 
 
 @dataclass(eq=False)
@@ -27,7 +25,7 @@ class _Batch(Generic[_Key]):
     keys: dict[_Key, None] = field(default_factory=dict)
     began: float | None = None
     waiting: int = 0
-    listeners: list[Listener] = field(default_factory=list)
+    listeners: list[OnRetry] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
 
     def notify(self, reason: str) -> None:
@@ -36,21 +34,21 @@ class _Batch(Generic[_Key]):
 
 
 class SharedReads(Generic[_Key, _Value]):
-    """Reads values by key: who asks at about the same time shares a batch, and what was read is kept.
+    """Reads values by key: calls made within 50 ms share a batch, and values are kept.
 
-    An error is a value too: it is kept for all keys of its batch, so that a thousand who ask for what cannot be read
-    make no thousand calls.
+    An error is a value too: it is kept for all keys of its batch, so that a thousand reads of a key that cannot be read
+    make one call and not a thousand.
 
     Args:
-        read: reads keys; it is given the time from which on what it uses itself may have been read, and what to call
-            when a call is retried. It returns a value for each key.
+        read: returns a value for each key. Its other arguments are the earliest time from which values that it takes
+            from elsewhere may be, and what to call when a call is retried.
         clock: a monotonic clock, in seconds.
         sleep: waits, in seconds.
     """
 
     def __init__(
         self,
-        read: Callable[[list[_Key], float, Listener], Awaitable[Mapping[_Key, _Value]]],
+        read: Callable[[list[_Key], float, OnRetry], Awaitable[Mapping[_Key, _Value]]],
         *,
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
@@ -63,23 +61,23 @@ class SharedReads(Generic[_Key, _Value]):
         self._open: _Batch[_Key] | None = None
 
     def keep(self, key: _Key, value: _Value) -> None:
-        """Take in a value that was read elsewhere, moments ago."""
+        """Keep a value that was read elsewhere, just now."""
         self._values[key] = value, self._clock()
 
     def peek(self, key: _Key) -> _Value | None:
-        """Return the value that is kept, however old; None if there is none."""
+        """Return the kept value of any age; None if there is none."""
         value, _ = self._values.get(key, (None, 0.0))
         return None if isinstance(value, ImageBuilderError) else value
 
     async def get(
-        self, keys: Iterable[_Key], since: float, *, along_with: Iterable[_Key] = (), on_retry: Listener | None = None
+        self, keys: Iterable[_Key], since: float, *, along_with: Iterable[_Key] = (), on_retry: OnRetry | None = None
     ) -> dict[_Key, _Value | ImageBuilderError]:
-        """Return values that were read at ``since`` or later, or the error that kept them from being read.
+        """Return values that were read at ``since`` or later, or the error of reading them.
 
         Args:
-            keys: what is wanted.
+            keys: the keys to read.
             since: a time of the clock.
-            along_with: what will be wanted soon: read in the same batch, if there has to be one.
+            along_with: keys that will be read soon: they join a batch that has to be opened.
             on_retry: called with the reason when a call is retried.
         """
         wanted = list(dict.fromkeys(keys))
@@ -115,7 +113,7 @@ class SharedReads(Generic[_Key, _Value]):
             batches[batch] = None
         return list(batches)
 
-    async def _join(self, batch: _Batch[_Key], on_retry: Listener | None) -> None:
+    async def _join(self, batch: _Batch[_Key], on_retry: OnRetry | None) -> None:
         assert batch.task is not None
         batch.waiting += 1
         if on_retry:
@@ -127,7 +125,7 @@ class SharedReads(Generic[_Key, _Value]):
             if on_retry:
                 batch.listeners.remove(on_retry)
             if not batch.waiting:
-                # No one waits for it any more; whoever asks from now on must not join what is about to be cancelled.
+                # Nothing waits for it any more; later calls must not join a batch that is about to be cancelled.
                 self._forget(batch)
                 batch.task.cancel()
 
@@ -153,8 +151,8 @@ class SharedReads(Generic[_Key, _Value]):
                 del self._batches[key]
 
 
-async def run_all(tasks: Iterable[Awaitable[_Value]]) -> list[_Value]:
-    """Return the results of tasks that run side by side; if one fails the others are cancelled and its error raised.
+async def gather_or_cancel(tasks: Iterable[Awaitable[_Value]]) -> list[_Value]:
+    """Run tasks side by side and return their results; if one fails, cancel the others and raise its error.
 
     Args:
         tasks: what to run.
@@ -168,13 +166,13 @@ async def run_all(tasks: Iterable[Awaitable[_Value]]) -> list[_Value]:
         await asyncio.gather(*futures, return_exceptions=True)
 
 
-async def run_both(first: Awaitable[_First], second: Awaitable[_Second]) -> tuple[_First, _Second]:
-    """Return the results of two tasks that run side by side, as :func:`run_all` does.
+async def gather_both(first: Awaitable[_First], second: Awaitable[_Second]) -> tuple[_First, _Second]:
+    """Run two tasks side by side and return their results, as :func:`gather_or_cancel` does.
 
     Args:
         first: what to run.
         second: what to run beside it.
     """
     tasks: list[Awaitable[Any]] = [first, second]
-    results = await run_all(tasks)
+    results = await gather_or_cancel(tasks)
     return results[0], results[1]

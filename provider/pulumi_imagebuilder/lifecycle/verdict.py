@@ -1,4 +1,4 @@
-"""What a change would take away: which AMIs count, what uses them, and how it is said."""
+"""Decide which AMIs a change would disable or delete and what blocks it, and describe that."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..errors import CredentialsError, ImageBuilderError, InUse, PermanentError, TemporaryError
+from ..text import count, enumerate_words
 from .amis import Ami, Reference
-from .references import ImageReferences, NotLookedUp
-from .region_survey import MissingRight
+from .references import ImageReferences, NotLookedUp, failures
+from .region_survey import MissingPermission
 
 _MAX_NAMED_AMIS = 10
 _MAX_NAMED_USES = 3
 _AGAIN = "the same command again"
 _VERBS = {"DISABLED": "disable", "DELETED": "delete"}
-"""The states in which nothing launches from an AMI, and the verb for the change to it."""
+"""The states in which nothing launches from an AMI, and the verb for a change to them."""
 _UNITS = {
     "DAYS": timedelta(days=1),
     "WEEKS": timedelta(weeks=1),
-    # The service does not say how long these are. By the shortest reading no AMI is taken for left out that the service
-    # then deletes.
+    # The service does not say how long these are. Assume the shortest length, so that we never treat an AMI as
+    # excluded that the service deletes.
     "MONTHS": timedelta(days=28),
     "YEARS": timedelta(days=365),
 }
@@ -48,19 +49,17 @@ class AmiChange:
     regions: frozenset[str] = frozenset()
     shared_accounts: frozenset[str] = frozenset()
     launched_within: timedelta | None = None
-    tags: Mapping[str, str] | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, request: Mapping[str, Any]) -> AmiChange | None:
-        """Return what a request does to AMIs; None if it takes none away.
+        """Return what a request does to AMIs; None if it disables or deletes none.
 
         Args:
-            request: parameters of ``StartResourceStateUpdate``. Without a state, as for a clean-up, it deletes, and
-                then takes AMIs with their snapshots without ``includeResources`` too.
+            request: parameters of ``StartResourceStateUpdate``.
         """
-        state = (request.get("state") or {}).get("status", "DELETED")
-        default = {} if "state" in request else {"amis": True, "snapshots": True}
-        included = request.get("includeResources") or default
+        state = request["state"]["status"]
+        included = request.get("includeResources") or {}
         if state not in _VERBS or not included.get("amis"):
             return None
         rules = (request.get("exclusionRules") or {}).get("amis") or {}
@@ -77,11 +76,11 @@ class AmiChange:
 
     @property
     def verb(self) -> str:
-        """Return ``disable`` or ``delete``."""
+        """``disable`` or ``delete``."""
         return _VERBS[self.state]
 
     def leaves_out(self, ami: Ami, now: datetime) -> bool:
-        """Return whether exclusion rules keep the AMI."""
+        """Return whether the exclusion rules keep the AMI."""
         return (
             (self.is_public and ami.public)
             or ami.region in self.regions
@@ -91,25 +90,25 @@ class AmiChange:
                 and ami.launched_at is not None
                 and now - ami.launched_at < self.launched_within
             )
-            or any(ami.tags.get(key) == value for key, value in (self.tags or {}).items())
+            or any(ami.tags.get(key) == value for key, value in self.tags.items())
         )
 
     def takes_away(self, ami: Ami, now: datetime) -> bool:
-        """Return whether the change does something to the AMI: it is not left out, and not in that state yet."""
+        """Return whether the change disables or deletes the AMI: it is not left out, and not in that state yet."""
         return not self.leaves_out(ami, now) and not (self.state == "DISABLED" and ami.state == "disabled")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Verdict:
-    """What a change would do to the AMIs of images, and what keeps it from that.
+    """The AMIs that a change would disable or delete, and what blocks it.
 
     Attributes:
         change: the change.
-        amis: the AMIs that it takes away.
+        amis: the AMIs that it disables or deletes.
         used: those of them that are in use, with what uses them.
         protected: those of them that EC2 does not deregister.
-        mentions: what has one of them and would not miss it, as older versions of launch templates.
-        not_looked_up: what is not known.
+        mentions: references to them that do not count, as older versions of launch templates.
+        not_looked_up: AMIs whose references are not known.
     """
 
     change: AmiChange
@@ -130,20 +129,20 @@ class Verdict:
         """
         verdict = cls(change)
         for image in found:
-            amis = {ami.image: ami for ami in image.amis if change.takes_away(ami, now)}
+            amis = {ami.ami_id: ami for ami in image.amis if change.takes_away(ami, now)}
             uses: defaultdict[str, list[Reference]] = defaultdict(list)
             for reference in image.used_by:
-                # A recipe that names the image loses it with the image's record.
-                by_arn = reference.image == image.arn and change.state == "DELETED"
-                image_id = next(iter(amis), "") if by_arn else reference.image
-                if image_id not in amis:
+                # A recipe that names the image's ARN breaks when the image record is deleted.
+                by_arn = reference.ami_id == image.arn and change.state == "DELETED"
+                ami_id = next(iter(amis), "") if by_arn else reference.ami_id
+                if ami_id not in amis:
                     continue
                 if not reference.counts:
                     verdict.mentions.append(str(reference))
                 elif change.state == "DELETED" or not reference.counts_only_for_deletion:
-                    uses[image_id].append(reference)
+                    uses[ami_id].append(reference)
             verdict.amis.extend(amis.values())
-            verdict.used.extend((amis[image_id], references) for image_id, references in uses.items())
+            verdict.used.extend((amis[ami_id], references) for ami_id, references in uses.items())
             if change.state == "DELETED":
                 verdict.protected.extend(ami for ami in amis.values() if ami.deregistration_protection)
             verdict.not_looked_up.extend(image.not_looked_up)
@@ -151,28 +150,28 @@ class Verdict:
 
     @property
     def failures(self) -> list[NotLookedUp]:
-        """What should have been looked up and could not be."""
-        return [missing for missing in self.not_looked_up if missing.error is not None]
+        """The AMIs whose references should have been read and could not be."""
+        return failures(self.not_looked_up)
 
     @property
     def most_amis(self) -> int:
-        """How many AMIs the change takes away at most: those of which nothing is known count."""
-        return len(self.amis) + sum(len(missing.images) for missing in self.not_looked_up)
+        """The most AMIs that the change disables or deletes: those of which nothing is known count too."""
+        return len(self.amis) + sum(len(missing.ami_ids) for missing in self.not_looked_up)
 
     @property
     def is_permanent(self) -> bool:
-        """Whether something has to be changed first: a right is missing, or an AMI is protected."""
+        """Whether something has to be changed first: a permission is missing, or an AMI is protected."""
         return bool(self.protected) or any(not isinstance(each.error, TemporaryError) for each in self.failures)
 
     @property
     def may_pass(self) -> bool:
-        """Whether waiting helps: not where something has to be changed first, nor with credentials that have ended."""
+        """Whether waiting helps: not if something has to be changed first, nor with expired credentials."""
         return not self.is_permanent and not any(isinstance(each.error, CredentialsError) for each in self.failures)
 
     def error(self) -> ImageBuilderError | None:
-        """Return why the change may not be made, None if it may.
+        """Return why the change may not be made; None if it may.
 
-        It is a :class:`~pulumi_imagebuilder.errors.PermanentError` where something has to be changed first, else
+        It is a :class:`~pulumi_imagebuilder.errors.PermanentError` if something has to be changed first, else
         :class:`~pulumi_imagebuilder.errors.InUse`.
         """
         reasons = [*self._describe_uses(), *self._describe_failures()]
@@ -182,27 +181,29 @@ class Verdict:
         return kind("; ".join(reasons), next_step=self._next_step())
 
     def _describe_uses(self) -> list[str]:
-        named = [f"{_named(ami)} is used by {_list(map(str, uses), _MAX_NAMED_USES)}" for ami, uses in self.used]
+        named = [
+            f"{_named(ami)} is used by {enumerate_words(map(str, uses), _MAX_NAMED_USES)}" for ami, uses in self.used
+        ]
         named += [f"{_named(ami)} is protected from deregistration" for ami in self.protected]
         more = len(named) - _MAX_NAMED_AMIS
         return [*named[:_MAX_NAMED_AMIS], *([f"and {more} more AMIs"] if more > 0 else [])]
 
     def _describe_failures(self) -> list[str]:
-        """Return one clause for all regions that failed, with the reason of the first: mostly it is the others' too."""
+        """Return one clause for all regions that failed, with the first reason, mostly the same for all."""
         if not self.failures:
             return []
         first = self.failures[0]
-        regions = _list(dict.fromkeys(missing.region for missing in self.failures))
-        images = list(dict.fromkeys(image for missing in self.failures for image in missing.images))
-        what = _list(images, _MAX_NAMED_USES) if images else "the AMIs"
-        lacks = f", as the caller lacks {first.error.right}" if isinstance(first.error, MissingRight) else ""
+        regions = enumerate_words(dict.fromkeys(missing.region for missing in self.failures))
+        ami_ids = list(dict.fromkeys(ami_id for missing in self.failures for ami_id in missing.ami_ids))
+        what = enumerate_words(ami_ids, _MAX_NAMED_USES) if ami_ids else "the AMIs"
+        lacks = f", as the caller lacks {first.error.permission}" if isinstance(first.error, MissingPermission) else ""
         return [f"what uses {what} in {regions} is not known{lacks}: {first.reason}"]
 
     def _next_step(self) -> str:
         if self.failures:
             error = self.failures[0].error
-            if isinstance(error, MissingRight):
-                return f'grant {error.right}, or set in_use="ignore" to {self.change.verb} AMIs without looking'
+            if isinstance(error, MissingPermission):
+                return f'grant {error.permission}, or set in_use="ignore" to {self.change.verb} AMIs without looking'
             step = error.next_step if error else None
             return step or f'run {_AGAIN}, or set in_use="ignore" to {self.change.verb} AMIs without looking'
         if self.used:
@@ -212,7 +213,7 @@ class Verdict:
         return f"turn the protection off, which can take a day to have an effect, and run {_AGAIN}"
 
     def size_line(self, images: int) -> str:
-        """Return what the change takes away, as ``would delete 1 image: 3 AMIs in us-east-1, …``.
+        """Return the size of the change, as ``would delete 1 image: 3 AMIs in us-east-1, …``.
 
         Args:
             images: how many images there are.
@@ -221,38 +222,34 @@ class Verdict:
         size = sum(ami.size_gib for ami in self.amis)
         parts = [_count_amis(ami.region for ami in self.amis)]
         if snapshots:
-            parts.append(f"{_count(len(snapshots), 'snapshot')}, up to {size} GiB")
+            parts.append(f"{count(len(snapshots), 'snapshot')}, up to {size} GiB")
         launched = max((ami.launched_at for ami in self.amis if ami.launched_at), default=None)
-        lines = [f"would {self.change.verb} {_count(images, 'image')}: {', '.join(parts)}"]
+        lines = [f"would {self.change.verb} {count(images, 'image')}: {', '.join(parts)}"]
         if self.amis:
             lines.append(f"last launched {launched:%Y-%m-%d}" if launched else "no recorded launch")
         if self.mentions:
-            lines.append(f"also named by {_list(dict.fromkeys(self.mentions), _MAX_NAMED_USES)}")
+            lines.append(f"also named by {enumerate_words(dict.fromkeys(self.mentions), _MAX_NAMED_USES)}")
         others: defaultdict[str, list[str]] = defaultdict(list)
         for missing in self.not_looked_up:
             if not missing.error:
-                others[missing.account_id] += [missing.region] * len(missing.images)
+                others[missing.account_id] += [missing.region] * len(missing.ami_ids)
         lines += [f"not looked at: {_count_amis(regions)} of account {account}" for account, regions in others.items()]
         return "; ".join(lines)
 
 
 def describe_unread(change: AmiChange, amis: Mapping[str, Sequence[str]]) -> str:
-    """Return the size line where EC2 is not asked: ``would delete 1 image: up to 3 AMIs in us-east-1``.
+    """Return the size line without calls to EC2: ``would delete 1 image: up to 3 AMIs in us-east-1``.
 
     Args:
         change: the change.
         amis: regions of the AMIs of each image.
     """
     regions = [region for each in amis.values() for region in each]
-    return f"would {change.verb} {_count(len(amis), 'image')}: {'up to ' if regions else ''}{_count_amis(regions)}"
+    return f"would {change.verb} {count(len(amis), 'image')}: {'up to ' if regions else ''}{_count_amis(regions)}"
 
 
 def _named(ami: Ami) -> str:
-    return f"{ami.image} ({ami.region})"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"{ami.ami_id} ({ami.region})"
 
 
 def _count_amis(regions: Iterable[str]) -> str:
@@ -262,16 +259,4 @@ def _count_amis(regions: Iterable[str]) -> str:
         regions: that of each AMI.
     """
     each = list(regions)
-    return f"{_count(len(each), 'AMI')} in {_list(sorted(set(each)))}" if each else "no AMIs"
-
-
-def _list(items: Iterable[str], limit: int | None = None) -> str:
-    """Return ``a, b and c``, or ``a, b and 4 more`` with a limit.
-
-    >>> _list(["a", "b", "c"], 2)
-    'a, b and 1 more'
-    """
-    each = list(items)
-    if limit is not None and len(each) > limit:
-        each = [*each[:limit], f"{len(each) - limit} more"]
-    return " and ".join([", ".join(each[:-1]), each[-1]]) if len(each) > 1 else "".join(each)
+    return f"{count(len(each), 'AMI')} in {enumerate_words(sorted(set(each)))}" if each else "no AMIs"

@@ -22,10 +22,11 @@ from ..aws import Configuration, Service
 from ..aws.configuration import UNUSED_KEYS
 from ..engine import Engine
 from ..errors import ImageBuilderError, PermanentError
-from ..handlers import HANDLERS, Changed, Handler, Result
+from ..handlers import HANDLERS, Handler, ResourceDiff, Result
 from ..host import Call, Host
 from ..names import to_camel_case, to_snake_case, with_camel_case, with_snake_case
 from ..validation import UNKNOWN, Failure, Kind
+from ..validation.schema import installed
 from . import functions, schema, wire
 from .differences import find_differences, with_replacement
 
@@ -172,7 +173,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     @_errors_in_one_line
     async def Diff(self, request: provider_pb2.DiffRequest, context: Context) -> provider_pb2.DiffResponse:  # noqa: N802
-        """Compare by meaning; an image that a refresh found moved elsewhere counts as changed."""
+        """Compare by meaning; an image that a refresh found in another state counts as changed."""
         handler, olds, news = self._handler(request.urn), _snake(request.olds), _snake(request.news)
         changed = await handler.diff(Call("diff", request.urn), olds, news)
         if not changed:
@@ -224,7 +225,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         known = wire.read(request.properties)
         state, inputs = with_snake_case(known.values), request.inputs
         imported = not handler.images(state)
-        found, error = await (handler.find(call, request.id) if imported else handler.read(call, state))
+        found, error = await (handler.import_state(call, request.id) if imported else handler.read(call, state))
         if error:
             raise error
         if found is None:
@@ -248,7 +249,9 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     async def Invoke(self, request: provider_pb2.InvokeRequest, context: Context) -> provider_pb2.InvokeResponse:  # noqa: N802
         """Carry out a function."""
         arguments = with_snake_case(wire.read(request.args).values)
-        found = await functions.invoke(self._host.session.service, request.tok.rpartition(":")[2], arguments)
+        name = request.tok.rpartition(":")[2]
+        work = functions.invoke(self._host.context.service, name, arguments)
+        found = await self._host.look_up(f"calling {name}", work)
         return provider_pb2.InvokeResponse(**{"return": wire.write(with_camel_case(found))})
 
 
@@ -284,7 +287,7 @@ async def _abort(context: Context, result: Result, secrets: frozenset[wire.Path]
     await context.abort(grpc.StatusCode.UNKNOWN, str(result.error), trailing)
 
 
-def _detail(kind: Kind, changed: Changed, olds: Mapping[str, Any], news: Mapping[str, Any]) -> dict[str, Any]:
+def _detail(kind: Kind, changed: ResourceDiff, olds: Mapping[str, Any], news: Mapping[str, Any]) -> dict[str, Any]:
     """Return what has changed by the path of the property."""
     inputs = changed.inputs
     names = {to_camel_case(name) for name in inputs.replace | inputs.rerun | inputs.state_only}
@@ -313,6 +316,7 @@ def _to_check_failure(failure: Failure) -> provider_pb2.CheckFailure:
 
 
 def _camel_path(path: str) -> str:
-    """Return a path in the names of the schema; what follows the tags' map is a key of the user's."""
-    before, tags, after = path.partition("tag_map")
-    return to_camel_case(before) + to_camel_case(tags) + after
+    """Return a path in the names of the schema; what follows a map's name is a key of the user's."""
+    found = re.search(rf"\b({'|'.join(sorted(installed().maps))})\b", path)
+    end = found.end() if found else len(path)
+    return to_camel_case(path[:end]) + path[end:]

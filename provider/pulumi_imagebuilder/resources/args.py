@@ -1,4 +1,4 @@
-"""The nested arguments of the resources, as classes and as plain dicts with the same keys."""
+"""Define the nested arguments of the resources, as classes and as plain dicts with the same keys."""
 
 from __future__ import annotations
 

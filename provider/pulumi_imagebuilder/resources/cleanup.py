@@ -1,4 +1,4 @@
-"""The deletion of an image when it leaves the program."""
+"""Declare that an image is deleted when it leaves the program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From keyword arguments to the inputs that Pulumi carries to a resource's provider."""
+"""Convert keyword arguments to the inputs that Pulumi passes to a resource's provider."""
 
 from __future__ import annotations
 

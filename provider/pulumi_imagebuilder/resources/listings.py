@@ -176,8 +176,8 @@ def get_image_references(resource_arns: Sequence[str]) -> list[ImageReferences]:
         resource_arns: ARNs of image build versions, ``…:image/name/1.2.3/4``, of any regions. May be empty.
 
     Returns:
-        One entry an image, in the order of the ARNs. What a missing right or a region without an answer hides is in
-        ``not_looked_up``.
+        One entry an image, in the order of the ARNs. What a missing permission or a region without an answer hides is
+        in ``not_looked_up``.
 
     Raises:
         pulumi.RunError: an ARN is not valid, the configuration forbids an account, or it took too long. One line.

@@ -1,4 +1,4 @@
-"""The declared state of image build versions: of one, and of many in one resource.
+"""Declare the state of image build versions: of one, or of many in one resource.
 
 Pulumi reads the types of outputs from a class's own annotations, so each class has all of its own.
 """

@@ -1,4 +1,4 @@
-"""ARNs: of image build versions, and of the roles that Image Builder assumes."""
+"""Parse ARNs of image build versions, and of the roles that Image Builder assumes."""
 
 from __future__ import annotations
 

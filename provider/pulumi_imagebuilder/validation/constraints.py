@@ -1,6 +1,6 @@
-"""The rules between arguments, and about accounts and regions, that the service's model does not express.
+"""Check the rules between arguments, and about accounts and regions, that the service's model does not express.
 
-Each rule reads normalised inputs, in which a value that is not known yet, or is wrong by itself, is :data:`UNKNOWN`: a
+Each rule reads normalised inputs, in which a value that is not known yet, or is invalid alone, is :data:`UNKNOWN`: a
 rule that needs such a value does not apply yet. Where two rules would report one mistake, the first one does.
 """
 
@@ -23,7 +23,7 @@ _UNDER_AN_IMAGE = ("amis", "snapshots", "containers")
 _ONLY_WITH_DELETED = ("snapshots", "containers")
 
 _ANY_REGION = re.compile(r"[a-z]+(-[a-z]+)+-[0-9]+")
-"""What all regions look like: botocore may be older than a region, and than the area it is in."""
+"""The form of a region's name: botocore may be older than a region, and than the area it is in."""
 _DIRECTION = re.compile(r"(north|south|east|west|central)+")
 
 _NO_ACCOUNT = "0" * 12
@@ -34,7 +34,7 @@ PlacedImage = tuple[str, ImageArn]
 
 @dataclass(frozen=True, kw_only=True)
 class Constraints:
-    """The rules of one declaration.
+    """Checks the rules of one declaration.
 
     Args:
         kind: what is declared.

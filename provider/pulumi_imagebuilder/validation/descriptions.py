@@ -46,7 +46,7 @@ PATTERN_DESCRIPTIONS = {
         "Cost center_.:/=+-@1",
     ),
 }
-"""By the name of the shape; a shape without one is described by its pattern."""
+"""Descriptions by the name of the shape; a shape that is not here is described by its pattern."""
 
 
 def describe(shape: Shape) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InputDiff:
-    """What differs. True if anything does.
+    """The arguments that differ. True if any does.
 
     Args:
         replace: arguments whose change replaces the resource.

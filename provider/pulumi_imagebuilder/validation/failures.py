@@ -1,4 +1,4 @@
-"""The mistakes in one declaration: one for each property, and never with a secret in it."""
+"""Collect the mistakes in a declaration: one for each property, without secrets."""
 
 from __future__ import annotations
 

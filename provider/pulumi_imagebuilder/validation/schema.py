@@ -1,4 +1,4 @@
-"""Describe what a program can declare, by the model of the installed botocore and our own arguments beside it.
+"""Describe what a program can declare: the model of the installed botocore, and our own arguments.
 
 Everything about the service's arguments follows from the input of ``StartResourceStateUpdate``, so that an argument
 that AWS adds is accepted, sent and compared as soon as botocore has it. Our own arguments are described in its terms.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Kind(enum.Enum):
-    """What is declared; the value is the name of its resource class."""
+    """The kind of a resource; the value is the name of its class."""
 
     SINGLE = "ResourceStateUpdate"
     FLEET = "FleetStateUpdate"
@@ -38,7 +38,7 @@ DEFAULTS: Mapping[Kind, Mapping[str, Any]] = {
     # What launches from an image is often destroyed in the same run.
     Kind.CLEANUP: {"in_use": "wait"},
 }
-"""What our own arguments mean when they are left out; ``max_amis`` left out is no limit."""
+"""The defaults of our own arguments; ``max_amis`` has none, which is no limit."""
 
 _OPERATION = "StartResourceStateUpdate"
 
@@ -56,10 +56,10 @@ _OWN_GUARDS = {"inUse": {"shape": "InUse"}, "maxAmis": {"shape": "MaxAmis"}}
 _OWN_MEMBERS = {**_OWN_TRIGGERS, "wait": {"shape": "Wait"}, "onDestroy": {"shape": "OnDestroy"}, **_OWN_GUARDS}
 
 _SENT_AND_STATE_ONLY = ("executionRole",)
-"""Who carries out a change is no part of what the change is."""
+"""Arguments of the service whose change runs nothing again: another role makes the same change."""
 
 _NOT_OF_A_CLEANUP = ("state", "updateAt")
-"""A clean-up always deletes, and when it is destroyed."""
+"""Arguments of the service that a clean-up does not have: it always deletes, when it is destroyed."""
 
 
 @dataclass(frozen=True)
@@ -78,29 +78,37 @@ class Partition:
 
 
 class Model:
-    """The service's request, and what programs declare.
+    """The model of the service's request and of the declarations.
 
     Args:
         service: botocore's description of the service, as in its ``service-2.json``.
         partitions: botocore's description of the partitions, as in its ``partitions.json``.
+
+    Attributes:
+        service: botocore's model of the service, with a shape for each kind of declaration.
     """
 
     def __init__(self, service: Mapping[str, Any], partitions: Mapping[str, Any]) -> None:
         from botocore.model import ServiceModel
 
         shapes = {**service["shapes"], **_declarations(service)}
-        self._service = ServiceModel({**service, "shapes": shapes}, "imagebuilder")
-        self._declarations = {kind: self._service.shape_for(kind.value) for kind in Kind}
+        self.service = ServiceModel({**service, "shapes": shapes}, "imagebuilder")
+        self._declarations = {kind: self.service.shape_for(kind.value) for kind in Kind}
         self.partitions = tuple(map(_partition, partitions["partitions"]))
 
     @property
     def request(self) -> StructureShape:
         """The input of ``StartResourceStateUpdate``."""
-        return self._service.operation_model(_OPERATION).input_shape
+        return self.service.operation_model(_OPERATION).input_shape
 
     def declaration(self, kind: Kind) -> StructureShape:
         """Return the arguments of a kind as one structure."""
         return self._declarations[kind]
+
+    @functools.cached_property
+    def maps(self) -> frozenset[str]:
+        """The names of all arguments, at any depth, that are maps: their keys are the user's."""
+        return frozenset(name for kind in Kind for name in _maps_in(self.declaration(kind)))
 
     @functools.cached_property
     def update_fields(self) -> frozenset[str]:
@@ -160,8 +168,24 @@ def _declarations(service: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _structure(of: Mapping[str, Any], required: list[str]) -> dict[str, Any]:
-    return {"type": "structure", "members": dict(of), "required": required}
+def _maps_in(shape: Shape) -> Iterator[str]:
+    """Yield the names of the members that are maps, or lists of maps, in a shape and all shapes under it."""
+    if shape.type_name == "list":
+        yield from _maps_in(shape.member)
+    elif shape.type_name == "map":
+        yield from _maps_in(shape.value)
+    elif shape.type_name == "structure":
+        for name, (_, inner) in members(shape).items():
+            leaf = inner
+            while leaf.type_name == "list":
+                leaf = leaf.member
+            if leaf.type_name == "map":
+                yield name
+            yield from _maps_in(inner)
+
+
+def _structure(members_: Mapping[str, Any], required: list[str]) -> dict[str, Any]:
+    return {"type": "structure", "members": dict(members_), "required": required}
 
 
 def _makes_idempotent(reference: Mapping[str, Any], shapes: Mapping[str, Any]) -> bool:

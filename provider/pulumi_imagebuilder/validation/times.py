@@ -1,4 +1,4 @@
-"""Times as RFC 3339 writes them, in whole seconds: the service takes no fractions."""
+"""Read and write times as RFC 3339 in whole seconds: the service accepts no fractions."""
 
 from __future__ import annotations
 

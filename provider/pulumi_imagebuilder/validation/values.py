@@ -1,4 +1,4 @@
-"""Values as Pulumi passes them: unknown in a preview, numbers as doubles; and how a message shows them."""
+"""Handle values as Pulumi passes them, unknown in a preview and numbers as doubles, and show them in messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""What Pulumi passes for a value that a preview does not know yet (``pulumi.runtime.rpc.UNKNOWN``)."""
+"""Pulumi's mark for a value that a preview does not know yet (``pulumi.runtime.rpc.UNKNOWN``)."""
 
 _TYPE = "__type"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from imagebuilder_emulator.emulator import Emulator
-from pulumi_imagebuilder.aws.configuration import UNUSED_KEYS, Configuration, partition_of
+from pulumi_imagebuilder.aws.configuration import MAX_CONCURRENT_CALLS, UNUSED_KEYS, Configuration, partition_of
 from pulumi_imagebuilder.errors import ConfigurationError
 
 ROLE = "arn:aws:iam::123456789012:role/{}"
@@ -137,7 +137,12 @@ def test_roles_are_assumed_one_after_the_other(emulator: Emulator) -> None:
     credentials = configuration.session("eu-west-1").get_credentials()
     assert credentials is not None
     assert credentials.get_frozen_credentials().access_key != CREDENTIALS["aws:accessKey"]
-    assert emulator.requests.counts()["sts:AssumeRole"] == 2
+    assert credentials.method == "assume-role"
+    assert credentials._refresh_using.__self__._assume_kwargs == {
+        "RoleArn": ROLE.format("second"),
+        "RoleSessionName": "of-a-person",
+        "PolicyArns": [{"arn": ROLE.format("none")}],
+    }
 
 
 @pytest.mark.parametrize(
@@ -293,6 +298,49 @@ def test_the_way_calls_take(monkeypatch: pytest.MonkeyPatch) -> None:
     assert http_session("us-east-1")._proxy_config._proxies == {}
 
 
+@pytest.mark.parametrize(
+    ("no_proxy", "bypassed"),
+    [
+        ("*", True),
+        ("imagebuilder.us-west-2.amazonaws.com", True),
+        (" amazonaws.com ,x", True),
+        ("azonaws.com", False),
+        (",", False),
+    ],
+)
+def test_no_proxy_names_hosts_and_domains(no_proxy: str, bypassed: bool) -> None:
+    """As curl reads it: all, a host, or a domain with or without a dot before it."""
+    configuration = parse({**CREDENTIALS, "aws:httpsProxy": "http://proxy:3128", "aws:noProxy": no_proxy})
+    client = configuration.client(configuration.session("us-west-2"), "imagebuilder", "us-west-2")
+    assert client._endpoint.http_session._proxy_config._proxies == ({} if bypassed else {"https": "http://proxy:3128"})
+
+
+def test_limits_of_a_client() -> None:
+    """It gives up a silent connection, has one for each call under way, and does not retry by itself."""
+    configuration = parse(CREDENTIALS)
+    config = configuration.client(configuration.session("us-east-1"), "imagebuilder", "us-east-1").meta.config
+    assert (config.connect_timeout, config.read_timeout) == (5, 20)
+    assert config.max_pool_connections == MAX_CONCURRENT_CALLS
+    assert config.retries == {"mode": "standard", "total_max_attempts": 1}
+
+
+def test_only_insecure_silences_the_warning_of_an_unverified_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user has asked for it; elsewhere the warning stays."""
+    silenced: list[object] = []
+    monkeypatch.setattr("urllib3.disable_warnings", silenced.append)
+    for insecure in ("False", "TRUE"):
+        configuration = parse({**CREDENTIALS, "aws:insecure": insecure})
+        configuration.client(configuration.session("us-east-1"), "imagebuilder", "us-east-1")
+        assert bool(silenced) is (insecure == "TRUE")
+
+
+def test_a_session_token_goes_with_the_keys() -> None:
+    """Keys of a role are worth nothing without it."""
+    credentials = parse({**CREDENTIALS, "aws:token": "a-token"}).session("us-east-1").get_credentials()
+    assert credentials is not None
+    assert credentials.get_frozen_credentials().token == "a-token"
+
+
 def test_calls_are_named_by_their_user_agent() -> None:
     """The package's own, and what the configuration adds."""
     configuration = parse({**CREDENTIALS, "aws:userAgents": ["ci/1.0", "team/web"]})
@@ -342,6 +390,7 @@ def test_an_account_can_be_refused(settings: dict[str, Any], message: str) -> No
     [
         ({"aws:profile": "none"}, "aws:profile 'none' was not found in the AWS configuration"),
         ({"aws:accessKey": ""}, "aws:secretKey is set without aws:accessKey; set both or neither"),
+        ({"aws:secretKey": ""}, "aws:accessKey is set without aws:secretKey; set both or neither"),
         (
             {"aws:accessKey": "", "aws:secretKey": "", "aws:token": "a-token"},
             "aws:token is set without aws:accessKey and aws:secretKey",

@@ -576,6 +576,12 @@ def test_an_error_has_code_message_and_request(answers: Answers) -> None:
     assert str(failure) == "InvalidRequestException: Message of InvalidRequestException. (request id request-1)"
 
 
+def test_an_answer_that_says_nothing_is_an_error_without_code_and_message() -> None:
+    """Of a proxy, perhaps; nothing is made up."""
+    described = Service()._describe(botocore.exceptions.ClientError({}, "GetImage"))
+    assert described == "Unknown: no message"
+
+
 def test_what_does_not_exist_has_a_type_of_its_own(answers: Answers) -> None:
     """Only the code that is known to say so."""
     answers.set((404, error("ResourceNotFoundException")))

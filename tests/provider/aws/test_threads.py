@@ -14,6 +14,7 @@ def test_results_and_errors_are_handed_over() -> None:
     """As with the pools of the standard library."""
     threads = DaemonThreads(2)
     assert threads.submit(divmod, 7, 2).result(10) == (3, 1)
+    assert threads.submit(int, "ff", base=16).result(10) == 255
     with pytest.raises(ZeroDivisionError):
         threads.submit(divmod, 7, 0).result(10)
 

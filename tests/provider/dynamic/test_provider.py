@@ -202,9 +202,9 @@ def test_all_providers_of_a_process_share_its_host(address: str | None, monkeypa
             loops.append(work)
             work.close()
 
-    monkeypatch.setattr("pulumi_imagebuilder.host.LoopThread", Loop)
+    monkeypatch.setattr("pulumi_imagebuilder.dynamic.loop.LoopThread", Loop)
     config = Config({"aws:profile": "p"}, "project")
     first, second = dynamic._process(config), dynamic._process(config)
     assert first is second
     assert watched == [address]
-    assert first.host.session.service.configuration.profile == "p"
+    assert first.host.context.service.configuration.profile == "p"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from pulumi_imagebuilder.errors import ConfigurationError, ImageBuilderError, Pe
 from pulumi_imagebuilder.handlers import CleanupHandler, FleetHandler, StateUpdateHandler
 from pulumi_imagebuilder.handlers.base import digest
 from pulumi_imagebuilder.host import Call
+from pulumi_imagebuilder.lifecycle.guard import Guard
 from pulumi_imagebuilder.validation import UNKNOWN, Kind
 
 from tests.provider.simulated import (
@@ -139,6 +141,23 @@ def test_a_preview_that_cannot_look_up_what_it_shows_does_not_fail() -> None:
 
     sim.host._connect = connect
     assert previewed(sim, {}, single(in_use="refuse")[1], create=True) == []
+
+
+def test_a_cancelled_preview_ends_its_look_up_at_once(sim: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It shows nothing, and later look-ups of the same run end before they make a call."""
+
+    async def preview(*_: Any) -> Any:
+        await asyncio.sleep(60)
+        pytest.fail("the look-up continued")
+
+    monkeypatch.setattr(Guard, "preview", preview)
+    handler, inputs = sim.handler(Kind.SINGLE), single(in_use="refuse")[1]
+    began = sim.loop.time()
+    sim.loop.call_later(5, sim.host.cancel)
+    sim.run(handler.preview(call(), {}, inputs))
+    sim.run(handler.preview(call(), {}, inputs))
+    assert sim.loop.time() == pytest.approx(began + 5)
+    assert sim.row.logged == []
 
 
 def test_an_up_shows_no_size(sim: Simulation) -> None:

@@ -460,7 +460,7 @@ def test_the_state_of_release_0_1_0_continues_with_its_longer_token() -> None:
     handler = sim.handler(Kind.SINGLE)
     inputs = {key: olds[key] for key in ("resource_arn", "state", "wait", "on_destroy")}
     news = sim.run(handler.check(call("check"), inputs, inputs)).inputs
-    assert not handler.changed(olds, news)
+    assert not handler.compare(olds, news)
     found, error = sim.run(handler.read(call("read"), olds))
     assert error is None
     assert found is not None
@@ -486,7 +486,7 @@ def test_the_state_of_release_0_1_0_continues_with_its_longer_token() -> None:
 def test_an_image_is_imported_as_if_its_state_had_been_declared(sim: Simulation) -> None:
     sim.move("DEPRECATED")
     handler = sim.handler(Kind.SINGLE)
-    state, error = sim.run(handler.find(call("read"), ARN))
+    state, error = sim.run(handler.import_state(call("read"), ARN))
     assert error is None
     assert state is not None
     assert (state["resource_arn"], state["state"], state["image_state"], state["client_token"]) == (
@@ -509,7 +509,7 @@ def test_every_image_that_cannot_be_declared_as_it_is_is_not_imported() -> None:
     handler = sim.handler(Kind.SINGLE)
     for number, image_state in enumerate(states, 1):
         arn = f"{STEM}/{number}"
-        state, error = sim.run(handler.find(call("read"), arn))
+        state, error = sim.run(handler.import_state(call("read"), arn))
         if image_state in NOT_IMPORTED:
             assert (state, str(error)) == (
                 None,
@@ -525,11 +525,11 @@ def test_every_image_that_cannot_be_declared_as_it_is_is_not_imported() -> None:
 
 def test_what_cannot_be_imported_is_an_error() -> None:
     sim = Simulation(images(3))
-    state, error = sim.run(sim.handler(Kind.SINGLE).find(call("read"), "web"))
+    state, error = sim.run(sim.handler(Kind.SINGLE).import_state(call("read"), "web"))
     assert state is None
     assert str(error).startswith("importing image web: ")
-    assert sim.run(sim.handler(Kind.SINGLE).find(call("read"), f"{STEM}/9")) == (None, None)
-    _, refused = sim.run(sim.handler(Kind.FLEET).find(call("read"), "all"))
+    assert sim.run(sim.handler(Kind.SINGLE).import_state(call("read"), f"{STEM}/9")) == (None, None)
+    _, refused = sim.run(sim.handler(Kind.FLEET).import_state(call("read"), "all"))
     assert str(refused).startswith("importing all: ")
 
 
@@ -538,7 +538,7 @@ def test_an_import_that_may_not_read_is_an_error(sim: Simulation) -> None:
         raise refusal("ForbiddenException")
 
     sim.overrides["get_image"] = refuse
-    state, error = sim.run(sim.handler(Kind.SINGLE).find(call("read"), ARN))
+    state, error = sim.run(sim.handler(Kind.SINGLE).import_state(call("read"), ARN))
     assert state is None
     assert str(error).startswith(f"importing image {ARN}: ForbiddenException: refused")
 

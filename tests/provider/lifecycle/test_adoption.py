@@ -230,32 +230,29 @@ def test_an_execution_that_does_not_list_its_image_yet_may_be_the_one() -> None:
 # --- deletions ---
 
 
-def earlier_deletion(sim: Simulation, request: Mapping[str, Any] = DELETE) -> Any:
+def deletion(sim: Simulation) -> Any:
     client = sim.client()
 
     async def work() -> Any:
-        before = {each.id: each for each in await client.executions()}
-        return await adoption.find_earlier_deletion(Change(ARN, request), client, "a token", before)
+        return await adoption.find_deletion(client, await client.executions())
 
     return sim.run(work())
 
 
-def test_an_earlier_deletion_is_found_by_its_last_successful_execution() -> None:
+def test_a_deletion_is_found_by_its_last_successful_execution() -> None:
     sim = Simulation()
     id_ = started(sim, DELETE)
-    found = earlier_deletion(sim)
-    assert (found.client_token, found.image, found.execution.id) == ("a token", GONE, id_)
+    found = deletion(sim)
+    assert (found.client_token, found.image, found.execution.id) == ("", GONE, id_)
     assert {each["action"] for each in found.resources} == {"DELETE"}
     assert len(found.resources) == 2
 
 
-def test_an_image_that_is_gone_otherwise_has_no_earlier_deletion() -> None:
+def test_an_image_that_is_gone_otherwise_has_no_deletion() -> None:
     sim = Simulation()
-    assert earlier_deletion(sim) is None
+    assert deletion(sim) is None
     started(sim)
-    assert earlier_deletion(sim) is None
-    started(sim, DELETE, token="another")
-    assert earlier_deletion(sim, DISABLE) is None
+    assert deletion(sim) is None
 
 
 # --- moved since ---
@@ -266,7 +263,7 @@ def moved_since(sim: Simulation, id_: str, before: list[Execution] | None = None
 
     async def work() -> bool:
         listed = {each.id: each for each in (before or await client.executions())}
-        return await adoption.was_moved_since(Change(ARN, DISABLE), client, id_, listed)
+        return await adoption.was_changed_since(Change(ARN, DISABLE), client, id_, listed)
 
     return sim.run(work())
 

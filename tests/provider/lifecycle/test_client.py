@@ -116,7 +116,7 @@ def test_an_image_is_read_once_as_long_as_nothing_may_have_changed_it() -> None:
     first, second = sim.run(read())
     assert (first, first.state) == (second, "DISABLED")
     assert sim.counts["get_image"] == 1
-    assert sim.run(client.find_image(again=True)) == first
+    assert sim.run(client.find_image(fresh=True)) == first
     assert sim.counts["get_image"] == 2
 
 
@@ -170,12 +170,12 @@ def test_only_the_services_not_found_makes_an_image_gone() -> None:
     sim = Simulation()
     del sim.backend.images[ARN]
     assert sim.run(sim.client().find_image()) is GONE
-    assert sim.run(sim.client().find_image(again=True)) is GONE
+    assert sim.run(sim.client().find_image(fresh=True)) is GONE
     sim.overrides["get_image"] = refuse("ForbiddenException")
     with pytest.raises(ServiceError, match=r"^changing the image: ForbiddenException: refused"):
         sim.run(sim.client().find_image())
     with pytest.raises(ServiceError, match=r"^changing the image: ForbiddenException: refused"):
-        sim.run(sim.client().find_image(again=True))
+        sim.run(sim.client().find_image(fresh=True))
 
 
 def test_the_clients_time_is_the_services() -> None:
@@ -201,13 +201,13 @@ def test_all_pages_of_executions_are_read(pages: str) -> None:
 
 def test_no_executions_are_listed_of_an_image_that_names_none() -> None:
     sim = Simulation()
-    assert sim.run(sim.client().executions_before()) == []
+    assert sim.run(sim.client().executions_if_named()) == []
     assert sim.counts == {"get_image": 1}
     id_ = ended(sim)
-    assert [each.id for each in sim.run(sim.client().executions_before())] == [id_]
+    assert [each.id for each in sim.run(sim.client().executions_if_named())] == [id_]
     # What deleted an image is found although the record does not name it any more.
     del sim.backend.images[ARN]
-    assert [each.id for each in sim.run(sim.client().executions_before())] == [id_]
+    assert [each.id for each in sim.run(sim.client().executions_if_named())] == [id_]
 
 
 def test_an_execution_began_before_this_run_if_it_started_before_the_image_was_first_read() -> None:
@@ -427,7 +427,7 @@ def test_a_failure_without_any_reason_has_none() -> None:
 def test_a_deleted_image_that_lists_do_not_contain_any_more_is_not_asked_for(rules: Any) -> None:
     """Only where nothing was left out, which would keep the record."""
     sim = Simulation(images(2))
-    barrier = sim.host.session.barrier(fleet=True)
+    barrier = sim.host.context.barrier(fleet=True)
     client, neighbour = sim.client(barrier=barrier), sim.client(f"{STEM}/2", barrier)
 
     async def work() -> Image:

@@ -11,7 +11,7 @@ from pulumi_imagebuilder.errors import ImageBuilderError, ServiceError
 from pulumi_imagebuilder.lifecycle.apply import apply
 from pulumi_imagebuilder.lifecycle.change import Change
 from pulumi_imagebuilder.lifecycle.client import ImageClient
-from pulumi_imagebuilder.lifecycle.fleet import Results, Session, run_all
+from pulumi_imagebuilder.lifecycle.fleet import Results, RunContext, run_tasks
 from pulumi_imagebuilder.lifecycle.progress import FleetProgress, Progress
 
 from tests.provider.simulated import DISABLE, STEM, Simulation, Stack, arns, fleet, images, refusal, single, to
@@ -30,7 +30,7 @@ class Fleet:
         for arn in tasks:
             results.progress[arn] = Progress(f"changing image {arn}", now=self.sim.loop.time, fleet=whole)
         self.whole = whole
-        self.sim.run(run_all(Session(self.sim.service), tasks, results, kind="changing", fleet=whole))
+        self.sim.run(run_tasks(RunContext(self.sim.service), tasks, results, schedule_key="DISABLED", fleet=whole))
         return results
 
     def change(self, count: int, request: Any = DISABLE, **options: Any) -> Results[Any]:
@@ -179,7 +179,7 @@ def test_a_single_resource_has_no_row_of_a_fleet(many: Fleet) -> None:
 
 
 def test_resources_of_one_kind_in_one_region_share_a_poll_schedule() -> None:
-    session = Session(Simulation().service)
+    session = RunContext(Simulation().service)
     here, there = arns(1)[0], arns(1)[0].replace("us-east-1", "eu-west-1")
     assert session.schedule(here, "changing") is session.schedule(f"{STEM}/2", "changing")
     assert session.schedule(here, "changing") is not session.schedule(there, "changing")
@@ -211,7 +211,7 @@ def test_forty_single_resources_cost_about_as_many_calls_as_a_fleet(execution_ti
 
 def test_the_images_that_are_looked_up_for_the_guard_are_read_with_few_calls(many: Fleet) -> None:
     """Without one that may not be read, which is then asked for by itself, with its error."""
-    session = Session(many.sim.service)
+    session = RunContext(many.sim.service)
     found = many.sim.run(session._read_images(arns(20), lambda why: None))
     assert set(found) == set(arns(20))
     assert len(found[arns(1)[0]].amis) == 2
@@ -226,7 +226,7 @@ def test_the_images_that_are_looked_up_for_the_guard_are_read_with_few_calls(man
 
 def test_a_single_resource_waits_only_a_moment_for_others_that_read_too() -> None:
     sim = Simulation(images(2))
-    barrier = sim.host.session.barrier(fleet=False)
+    barrier = sim.host.context.barrier(fleet=False)
 
     async def work() -> float:
         with barrier.membership(), barrier.membership():
@@ -238,7 +238,7 @@ def test_a_single_resource_waits_only_a_moment_for_others_that_read_too() -> Non
 
 def test_single_resources_that_begin_within_a_moment_are_read_together() -> None:
     sim = Simulation(images(3))
-    barrier = sim.host.session.barrier(fleet=False)
+    barrier = sim.host.context.barrier(fleet=False)
 
     async def one(arn: str, after: float) -> None:
         with barrier.membership():

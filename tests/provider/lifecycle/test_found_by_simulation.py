@@ -175,7 +175,7 @@ def test_what_another_client_moves_right_after_the_end_is_drift(make_stack: Make
     assert created.state["image_state"] == "AVAILABLE"
     read, error = run(stack.handler(StateUpdateHandler).read(Call("read", "u"), created.state), stack.loop)
     assert error is None
-    changed = stack.handler(StateUpdateHandler).changed(read, stack.inputs(state="DISABLED", **AMIS))
+    changed = stack.handler(StateUpdateHandler).compare(read, stack.inputs(state="DISABLED", **AMIS))
     assert changed.drift == f"image {ARN}: the image is AVAILABLE, declared is DISABLED"
 
 
@@ -196,7 +196,7 @@ def test_a_refresh_right_after_the_end_takes_no_lag_for_drift(make_stack: MakeSt
     read, error = run(stack.handler(StateUpdateHandler).read(Call("read", "u"), created.state), stack.loop)
     assert error is None
     assert (read["status"], read["image_state"]) == ("SUCCESS", "DISABLED")
-    assert not stack.handler(StateUpdateHandler).changed(read, stack.inputs(state="DISABLED", wait=False, **AMIS))
+    assert not stack.handler(StateUpdateHandler).compare(read, stack.inputs(state="DISABLED", wait=False, **AMIS))
 
 
 def test_an_immediate_change_does_not_wait_for_a_schedule_whose_date_is_gone(make_stack: MakeStack) -> None:
@@ -241,7 +241,7 @@ def test_a_deletion_that_keeps_the_record_is_no_drift_after_a_cancelled_run(make
     read, error = run(stack.handler(StateUpdateHandler).read(Call("read", "u"), cancelled.state), stack.loop)
     assert error is None
     assert read["image_state"] == "AVAILABLE"
-    assert not stack.handler(StateUpdateHandler).changed(read, stack_inputs)
+    assert not stack.handler(StateUpdateHandler).compare(read, stack_inputs)
 
 
 def test_a_refresh_invents_no_token_for_a_cancelled_update(make_stack: MakeStack) -> None:
@@ -366,7 +366,7 @@ def test_an_earlier_execution_does_not_complete_an_update_that_was_not_started(m
     read, error = run(stack.handler(StateUpdateHandler).read(Call("read", "u"), late.state), stack.loop)
     assert error is None
     assert read["status"] == "SUCCESS"
-    assert stack.handler(StateUpdateHandler).changed(read, inputs)
+    assert stack.handler(StateUpdateHandler).compare(read, inputs)
     assert stack.up(read, state="DISABLED", wait=False, **AMIS).error is None
     assert [each.target for each in stack.world.executions(ARN)] == ["DISABLED", "DISABLED"]
 

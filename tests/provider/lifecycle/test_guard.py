@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from pulumi_imagebuilder.errors import CredentialsError, ImageBuilderError, InUse, PermanentError, ServiceError
 from pulumi_imagebuilder.lifecycle.guard import Guard, PreviewText
+from pulumi_imagebuilder.lifecycle.progress import Progress
 from pulumi_imagebuilder.lifecycle.references import ReferenceSurvey
+from pulumi_imagebuilder.lifecycle.removal import with_resources
 
 from tests.provider.lifecycle.fake_ec2 import (
     OTHER_ACCOUNT,
@@ -29,7 +30,7 @@ REGIONS = ("eu-west-1", "us-east-1", "us-west-2")
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 ROLE = "arn:aws:iam::123456789012:role/ImageLifecycle"
 
-CLEANUP = {"executionRole": ROLE}
+CLEANUP = with_resources({"executionRole": ROLE}, "AMI")
 
 
 def request(state: str = "DELETED", *, snapshots: bool = True, **rules: Any) -> dict[str, Any]:
@@ -39,12 +40,12 @@ def request(state: str = "DELETED", *, snapshots: bool = True, **rules: Any) -> 
     return {"state": {"status": state}, "executionRole": ROLE, "includeResources": included, **excluded}
 
 
-@dataclass
-class Row:
-    """What is shown on the row, all of it."""
+class Row(Progress):
+    """A progress that keeps all its notes."""
 
-    notes: list[str | None] = field(default_factory=list)
-    in_use: str | None = None
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.notes: list[str | None] = []
 
     @property
     def note(self) -> str | None:
@@ -60,8 +61,9 @@ class Checks:
 
     def __init__(self, service: FakeService, mode: Any = "refuse", **options: Any) -> None:
         self.survey = ReferenceSurvey(service, clock=lambda: asyncio.get_running_loop().time())
-        self.guard = Guard(self.survey, mode, now=lambda: NOW, **options)
-        self.row = Row()
+        arns = options.pop("arns", [arn_of()])
+        self.guard = Guard(self.survey, mode, arns, now=lambda: NOW, **options)
+        self.row = Row("changing an image")
         self.warnings: list[str] = []
 
     async def check(self, arn: str | None = None, change: dict[str, Any] | None = None) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from imagebuilder_emulator.emulator import Emulator
 from pulumi_imagebuilder.aws import Configuration, Service
 from pulumi_imagebuilder.errors import InUse
 from pulumi_imagebuilder.lifecycle.guard import Guard
+from pulumi_imagebuilder.lifecycle.progress import Progress
 from pulumi_imagebuilder.lifecycle.references import ReferenceSurvey, find_references
 
 REGIONS = ("eu-west-1", "us-east-1", "us-west-2")
@@ -62,8 +62,8 @@ def test_each_kind_of_use_is_found(service: Service) -> None:
 
 def test_what_is_used_is_refused_and_the_rest_passes(service: Service) -> None:
     async def check() -> list[BaseException | None]:
-        guard = Guard(ReferenceSurvey(service), "refuse", arns=[USED, UNUSED])
-        row = SimpleNamespace(note=None)
+        guard = Guard(ReferenceSurvey(service), "refuse", [USED, UNUSED])
+        row = Progress("changing an image")
         checks = (guard.check(arn, REQUEST, row, pytest.fail) for arn in (USED, UNUSED))
         return await asyncio.gather(*checks, return_exceptions=True)
 
@@ -74,7 +74,7 @@ def test_what_is_used_is_refused_and_the_rest_passes(service: Service) -> None:
 
 
 def test_the_preview_names_the_size(service: Service) -> None:
-    text = asyncio.run(Guard(ReferenceSurvey(service), "refuse").preview([USED], REQUEST))
+    text = asyncio.run(Guard(ReferenceSurvey(service), "refuse", [USED]).preview([USED], REQUEST))
     assert text.size_line is not None
     assert text.size_line.startswith(
         "would delete 1 image: 3 AMIs in eu-west-1, us-east-1 and us-west-2, 3 snapshots, up to "

@@ -15,6 +15,7 @@ import pytest
 from pulumi_imagebuilder.aws import Service
 from pulumi_imagebuilder.errors import ImageBuilderError, PermanentError, ServiceError, TimedOut
 from pulumi_imagebuilder.lifecycle import listing, references
+from pulumi_imagebuilder.lifecycle.entities import PAGE_SIZE
 
 STEM = "arn:aws:imagebuilder:us-east-1:123456789012:image/web"
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -135,7 +136,7 @@ def test_only_builds_of_the_very_version_are_chosen() -> None:
     assert [found["build"] for found in find(service, f"{STEM}/1.0.0")] == [1]
     (call,) = service.calls
     assert (call["region"], call["account"], call["imageVersionArn"]) == ("us-east-1", "123456789012", f"{STEM}/1.0.0")
-    assert call["maxResults"] == listing.PAGE_SIZE
+    assert call["maxResults"] == PAGE_SIZE
 
     service = ListedBuilds([[]])
     assert find(service, region="eu-west-1") == []
@@ -312,9 +313,9 @@ def test_invalid_arguments_are_refused_before_any_call(arguments: dict[str, Any]
 
 def test_references_in_the_words_of_the_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
     """One entry an image, in the order of the ARNs, each image once, and only what the outputs have."""
-    use = SimpleNamespace(kind="k", arn="a", name="n", detail="d", image="ami-2", region="r", counts=True)
+    use = SimpleNamespace(kind="k", arn="a", name="n", detail="d", ami_id="ami-2", region="r", counts=True)
     ami = SimpleNamespace(**dict.fromkeys(listing._REFERENCE_KEYS["amis"], "x"), tags={})
-    ami.snapshots = ("snap-1",)
+    ami.ami_id, ami.snapshots = "x", ("snap-1",)
 
     async def find_references(service: Service, arns: list[str]) -> dict[str, Any]:
         return {

@@ -264,7 +264,7 @@ def test_the_end_of_a_lone_execution_is_noticed_in_time(seconds: int) -> None:
 
     async def work() -> float:
         id_ = await client.start(DISABLE, "token") or ""
-        await wait_until_ended(client, id_, look_first=False, shared=True)
+        await wait_until_ended(client, id_, poll_first=False, shared=True)
         return sim.loop.time()
 
     assert sim.run(work()) - seconds <= max(1, 0.1 * seconds)
@@ -285,11 +285,11 @@ def test_the_age_of_an_adopted_execution_counts(age: int) -> None:
 
 
 def test_a_wait_looks_first_unless_it_is_not_worth_a_call() -> None:
-    for look_first, at in ((True, 0.04), (False, 0.94)):
+    for poll_first, at in ((True, 0.04), (False, 0.94)):
         sim = Simulation()
         id_ = sim.person(DISABLE) or ""
         sim.advance(seconds=20)
-        sim.run(wait_until_ended(sim.client(), id_, look_first=look_first))
+        sim.run(wait_until_ended(sim.client(), id_, poll_first=poll_first))
         assert sim.loop.time() == pytest.approx(at)
 
 
@@ -343,7 +343,7 @@ def test_forty_waits_share_their_schedule() -> None:
         client = sim.client(arn)
         client.schedule = schedule
         id_ = await client.start(DISABLE, f"token-{arn[-2:]}") or ""
-        await wait_until_ended(client, id_, look_first=False, shared=True)
+        await wait_until_ended(client, id_, poll_first=False, shared=True)
 
     async def work() -> None:
         await asyncio.gather(*(one(f"{ARN[:-1]}{build}") for build in range(1, 41)))

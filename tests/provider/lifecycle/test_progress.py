@@ -78,7 +78,7 @@ def test_a_log_gets_a_line_for_news_and_at_growing_intervals_of_a_minute_at_most
         clock.now = 100.0 + second
         if second == 1800:
             progress.update(snapshot("IN_PROGRESS", "SUCCESS", "SUCCESS"))
-        lines += [line] if (line := progress.news()) else []
+        lines += [line] if (line := progress.changed_line()) else []
     seconds = (0, 1, 2, 3, 5, 8, 12, 18, 27, 41)
     assert lines[:10] == [f"IN_PROGRESS {second}s, 1 of 2 resources" for second in seconds]
     assert lines[10:14] == [f"IN_PROGRESS {at}, 1 of 2 resources" for at in ("1m02s", "1m33s", "2m20s", "3m20s")]
@@ -98,11 +98,11 @@ def test_a_log_gets_a_line_for_news_and_at_growing_intervals_of_a_minute_at_most
 )
 def test_whatever_the_line_has_is_news(progress: Progress, clock: Clock, change: Any) -> None:
     clock.now += 10
-    assert progress.news() is not None
+    assert progress.changed_line() is not None
     clock.now += 1
-    assert progress.news() is None
+    assert progress.changed_line() is None
     change(progress)
-    assert progress.news() == progress.text()
+    assert progress.changed_line() == progress.text()
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_what_uses_the_amis_is_shown_while_it_is_waited_for(clock: Clock) -> Non
     progress = Progress("changing image web", now=clock)
     progress.in_use = "ami-1 (us-east-1) is used by SSM parameter /golden/web"
     clock.now += 10
-    assert progress.news() == "waiting 10s: ami-1 (us-east-1) is used by SSM parameter /golden/web"
+    assert progress.changed_line() == "waiting 10s: ami-1 (us-east-1) is used by SSM parameter /golden/web"
     assert progress.describe_time_out(300) == (
         "the time limit of 5m00s ran out while waiting: ami-1 (us-east-1) is used by SSM parameter /golden/web",
         f"run `pulumi up` again once that has changed, {LONGER}",
@@ -222,13 +222,13 @@ def test_what_uses_the_amis_is_shown_while_it_is_waited_for(clock: Clock) -> Non
 
 def test_a_fleet_shows_what_its_images_wait_for_each_use_once(fleet: FleetProgress, clock: Clock) -> None:
     members = [Progress(f"changing image {number}", now=clock, fleet=fleet) for number in range(3)]
-    assert fleet.news() == "0 of 20 done, 20 in progress, 0s"
+    assert fleet.changed_line() == "0 of 20 done, 20 in progress, 0s"
     for member in members:
         member.in_use = "it is used by SSM parameter /golden/web"
     members[0].in_use = "it is used by launch template web"
     text = "2 waiting: it is used by SSM parameter /golden/web"
     members[0].in_use = None
-    assert fleet.news() == f"0 of 20 done, 20 in progress, 0s; {text}"
+    assert fleet.changed_line() == f"0 of 20 done, 20 in progress, 0s; {text}"
     assert (
         fleet.describe_time_out(300)[0] == f"the time limit of 5m00s ran out with 0 of 20 done, 20 in progress; {text}"
     )
@@ -239,13 +239,13 @@ def test_a_fleet_shows_what_its_images_wait_for_each_use_once(fleet: FleetProgre
 
 def test_a_fleet_has_news_when_its_counts_change(fleet: FleetProgress, clock: Clock) -> None:
     clock.now += 30
-    assert fleet.news() == "0 of 20 done, 20 in progress, 30s"
+    assert fleet.changed_line() == "0 of 20 done, 20 in progress, 30s"
     fleet.note = "retrying after 503"
-    assert fleet.news() is None
+    assert fleet.changed_line() is None
     fleet.ended = 1
-    assert fleet.news() == "1 of 20 done, 19 in progress, 30s (retrying after 503)"
+    assert fleet.changed_line() == "1 of 20 done, 19 in progress, 30s (retrying after 503)"
     fleet.failures = {STEM: ImageBuilderError("no access")}
-    assert fleet.news() == "1 of 20 done, 1 failed, 18 in progress, 30s (retrying after 503)"
+    assert fleet.changed_line() == "1 of 20 done, 1 failed, 18 in progress, 30s (retrying after 503)"
 
 
 def test_the_time_limit_of_a_fleet_counts_and_says_why_some_failed(fleet: FleetProgress) -> None:
@@ -304,6 +304,6 @@ def test_an_image_whose_state_was_still_to_be_read_is_no_news_once_it_is_done(
 ) -> None:
     clock.now += 30
     fleet.ended = 2
-    assert fleet.news() is not None
+    assert fleet.changed_line() is not None
     fleet.done, fleet.ended = 1, 1
-    assert fleet.news() is None
+    assert fleet.changed_line() is None

@@ -25,7 +25,7 @@ from pulumi_imagebuilder.lifecycle.references import (
     ReferenceSurvey,
     find_references,
 )
-from pulumi_imagebuilder.lifecycle.region_survey import MissingRight
+from pulumi_imagebuilder.lifecycle.region_survey import MissingPermission
 
 from tests.provider.lifecycle.fake_ec2 import (
     ACCOUNT,
@@ -55,7 +55,7 @@ def find(service: FakeService, arn: str | None = None) -> ImageReferences:
 
 def uses(found: ImageReferences) -> list[tuple[str, str, bool]]:
     """The references in words: kind and name with detail, AMI, and whether it counts."""
-    return [(str(each), each.image, each.counts) for each in found.used_by]
+    return [(str(each), each.ami_id, each.counts) for each in found.used_by]
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_an_unused_ami_is_described_in_full() -> None:
     )
     found = find(service)
     (ami,) = found.amis
-    assert (ami.region, ami.image, ami.account_id, ami.state) == (REGION, AMI, ACCOUNT, "disabled")
+    assert (ami.region, ami.ami_id, ami.account_id, ami.state) == (REGION, AMI, ACCOUNT, "disabled")
     assert (ami.snapshots, ami.size_gib, ami.public) == (("snap-1", "snap-2"), 28, True)
     assert (ami.last_launched, ami.deregistration_protection) == ("2026-11-20T10:00:00.000Z", True)
     assert ami.tags == {"team": "web"}
@@ -296,14 +296,14 @@ def test_a_recipe_counts_by_the_arn_of_this_very_build(
 ) -> None:
     """One that names a version with its newest build moves on by itself."""
     setattr(service.world(), kind, {"child/1.0.0": parent})
-    assert [each.image for each in find(service).used_by] == ([AMI] if counts else [])
+    assert [each.ami_id for each in find(service).used_by] == ([AMI] if counts else [])
 
 
 def test_a_recipe_that_names_an_image_without_ami_in_its_region() -> None:
     service = FakeService()
     arn = service.add_image(1, "eu-west-1")
     service.world(REGION).image_recipes = {"child/1.0.0": arn}
-    assert [(each.image, each.region) for each in find(service).used_by] == [(arn, REGION)]
+    assert [(each.ami_id, each.region) for each in find(service).used_by] == [(arn, REGION)]
 
 
 def test_a_kind_that_is_not_known_here_counts() -> None:
@@ -340,7 +340,7 @@ def test_an_ami_that_is_deregistered_meanwhile_is_left_out() -> None:
             service.world().amis.pop("ami-2", None)
 
     service.before = deregister
-    assert [ami.image for ami in find(service).amis] == [AMI]
+    assert [ami.ami_id for ami in find(service).amis] == [AMI]
     assert service.count("describe_image_references") == 2
 
 
@@ -367,8 +367,8 @@ def test_amis_of_other_accounts_are_named_and_not_looked_at(service: FakeService
     amis[0]["accountId"] = ACCOUNT
     amis += [{"region": region, "image": "ami-9", "accountId": OTHER_ACCOUNT} for region in (REGION, "eu-west-1")]
     found = find(service)
-    assert [ami.image for ami in found.amis] == [AMI]
-    assert [(each.region, each.account_id, each.reason, each.images) for each in found.not_looked_up] == [
+    assert [ami.ami_id for ami in found.amis] == [AMI]
+    assert [(each.region, each.account_id, each.reason, each.ami_ids) for each in found.not_looked_up] == [
         (REGION, OTHER_ACCOUNT, "it belongs to another account", ("ami-9",)),
         ("eu-west-1", OTHER_ACCOUNT, "it belongs to another account", ("ami-9",)),
     ]
@@ -429,9 +429,9 @@ def test_a_right_that_is_missing_in_one_region(operation: str) -> None:
     service.fail("eu-west-1", operation, ServiceError("AccessDenied: no", "AccessDenied"))
     found = find(service)
     (failure,) = found.failures
-    assert (failure.region, failure.account_id, failure.images) == ("eu-west-1", ACCOUNT, ("ami-1-eu-west-1",))
-    assert isinstance(failure.error, MissingRight)
-    assert failure.error.right == action
+    assert (failure.region, failure.account_id, failure.ami_ids) == ("eu-west-1", ACCOUNT, ("ami-1-eu-west-1",))
+    assert isinstance(failure.error, MissingPermission)
+    assert failure.error.permission == action
     assert [ami.region for ami in found.amis] == ["us-east-1", "us-west-2"]
 
 
@@ -440,8 +440,8 @@ def test_the_right_that_ec2_names_is_the_one_that_is_missing() -> None:
     service = three_regions()
     service.fail("eu-west-1", "describe_image_references", denied("ssm:DescribeParameters"))
     (failure,) = find(service).failures
-    assert isinstance(failure.error, MissingRight)
-    assert failure.error.right == "ssm:DescribeParameters"
+    assert isinstance(failure.error, MissingPermission)
+    assert failure.error.permission == "ssm:DescribeParameters"
 
 
 @pytest.mark.parametrize("operation", FAULTS)
@@ -472,16 +472,16 @@ def test_recipes_that_cannot_be_listed(operation: str) -> None:
     service.fail(REGION, operation, ServiceError("AccessDeniedException: no", "AccessDeniedException"))
     found = find(service)
     (failure,) = found.failures
-    assert (failure.region, failure.images) == (REGION, ())
-    assert isinstance(failure.error, MissingRight)
-    assert failure.error.right == f"imagebuilder:{operation.title().replace('_', '')}"
+    assert (failure.region, failure.ami_ids) == (REGION, ())
+    assert isinstance(failure.error, MissingPermission)
+    assert failure.error.permission == f"imagebuilder:{operation.title().replace('_', '')}"
     assert len(found.amis) == 3
 
 
 def test_an_image_that_cannot_be_read_is_not_looked_up(service: FakeService) -> None:
     service.fail(REGION, "get_image", denied("imagebuilder:GetImage"))
     found = find(service)
-    assert [(each.region, each.images) for each in found.failures] == [(REGION, ())]
+    assert [(each.region, each.ami_ids) for each in found.failures] == [(REGION, ())]
     assert (found.amis, found.in_use) == ([], False)
 
 
@@ -624,7 +624,7 @@ def test_that_it_cannot_be_read_whom_amis_are_shared_with_leaves_the_region_out(
     async def look() -> ImageReferences:
         return (await survey_of(service).find([arn_of()], shared_with=[OTHER_ACCOUNT]))[arn_of()]
 
-    assert [failure.images for failure in run(look()).failures] == [(AMI,)]
+    assert [failure.ami_ids for failure in run(look()).failures] == [(AMI,)]
 
 
 def test_references_of_images_that_were_read_already(service: FakeService) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from pulumi_imagebuilder.errors import TemporaryError
-from pulumi_imagebuilder.lifecycle.shared_reads import SharedReads, run_all
+from pulumi_imagebuilder.lifecycle.shared_reads import SharedReads, gather_or_cancel
 
 from tests.provider.lifecycle.fake_ec2 import in_event_loop
 
@@ -170,5 +170,5 @@ async def test_side_by_side_tasks_are_cancelled_when_one_fails() -> None:
         raise TemporaryError("no answer")
 
     with pytest.raises(TemporaryError):
-        await run_all([wait(), fail()])
+        await gather_or_cancel([wait(), fail()])
     assert ended == ["cancelled"]

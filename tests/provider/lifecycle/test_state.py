@@ -82,7 +82,7 @@ def test_an_execution_that_ended_well_left_the_image_as_declared(
 ) -> None:
     """Whoever has moved it since; a deletion may have kept the record."""
     execution = Execution("lce-1", status) if status else None
-    assert UpdateState.from_outcome(Outcome("token", Image("AVAILABLE"), execution), target).left == left
+    assert UpdateState.from_outcome(Outcome("token", Image("AVAILABLE"), execution), target).result_state == left
 
 
 COMPLETE = UpdateState.from_state({"resources": [{"snapshots": [{}]}]}).resources[0]
@@ -93,7 +93,9 @@ COMPLETE = UpdateState.from_state({"resources": [{"snapshots": [{}]}]}).resource
     [
         UpdateState(),
         UpdateState.from_outcome(OUTCOME, "DISABLED"),
-        UpdateState("lce-1", "SUCCESS", None, None, None, "AVAILABLE", None, [COMPLETE], "token", left="DEPRECATED"),
+        UpdateState(
+            "lce-1", "SUCCESS", None, None, None, "AVAILABLE", None, [COMPLETE], "token", result_state="DEPRECATED"
+        ),
         UpdateState(image_state="AVAILABLE", drift="the image is AVAILABLE, declared is DISABLED"),
         UpdateState("lce-2", "IN_PROGRESS", previous=UpdateState("lce-1", "SUCCESS", client_token="before")),
         UpdateState("lce-1", previous=UpdateState()),
@@ -107,8 +109,10 @@ def test_a_state_is_read_back_as_it_was_written(state: UpdateState) -> None:
 
 def test_own_keys_are_written_only_where_they_say_something() -> None:
     own = {"__left", "__drift", "__previous"}
-    assert not UpdateState(image_state="DISABLED", left="DISABLED").to_state().keys() & own
-    full = UpdateState(image_state="AVAILABLE", left="DISABLED", drift="moved", previous=UpdateState()).to_state()
+    assert not UpdateState(image_state="DISABLED", result_state="DISABLED").to_state().keys() & own
+    full = UpdateState(
+        image_state="AVAILABLE", result_state="DISABLED", drift="moved", previous=UpdateState()
+    ).to_state()
     assert {key: full[key] for key in own} == {
         "__left": "DISABLED",
         "__drift": "moved",
@@ -121,8 +125,8 @@ def test_an_update_is_complete_unless_it_drifted_or_has_not_ended_well() -> None
     assert UpdateState().is_complete
     assert not UpdateState(drift="moved").is_complete
     assert not UpdateState(previous=before).is_complete
-    assert UpdateState("lce-2", previous=before).basis is before
-    assert before.basis is before
+    assert UpdateState("lce-2", previous=before).last_complete is before
+    assert before.last_complete is before
 
 
 def release(name: str) -> dict[str, Any]:
@@ -134,10 +138,10 @@ def release(name: str) -> dict[str, Any]:
 def test_the_state_of_release_0_1_0_is_read_with_its_longer_token() -> None:
     state = UpdateState.from_state(release("with-its-amis"))
     assert (state.client_token, state.status) == ("pulumi-2e56d17528b382a9a6ff8dfec75f18cd875490c0f3bcf7de", "SUCCESS")
-    assert (state.left, state.image_state, state.is_complete) == ("DISABLED", "DISABLED", True)
+    assert (state.result_state, state.image_state, state.is_complete) == ("DISABLED", "DISABLED", True)
     assert [each["status"] for each in state.resources] == ["SKIPPED", "SUCCESS"]
     scheduled = UpdateState.from_state(release("scheduled"))
-    assert (scheduled.left, scheduled.status, scheduled.deprecation_time) == (
+    assert (scheduled.result_state, scheduled.status, scheduled.deprecation_time) == (
         "AVAILABLE",
         "PENDING",
         "2100-01-01T00:00:00Z",
@@ -158,7 +162,7 @@ def test_a_fleet_keeps_the_states_of_its_images_by_arn() -> None:
     fleet = FleetState(
         {
             one: UpdateState("lce-1", "SUCCESS", image_state="DISABLED"),
-            two: UpdateState("lce-2", image_state="AVAILABLE", left="DISABLED", drift="moved"),
+            two: UpdateState("lce-2", image_state="AVAILABLE", result_state="DISABLED", drift="moved"),
             three: UpdateState("lce-3", previous=UpdateState("lce-0")),
         }
     )
@@ -215,7 +219,7 @@ def test_an_image_moved_elsewhere_is_drift_in_words(moved_to: str) -> None:
     after = refreshed(sim, state)
     assert after is not None
     assert after.drift == f"the image is {moved_to}, declared is DISABLED"
-    assert (after.image_state, after.left) == (moved_to, "DISABLED")
+    assert (after.image_state, after.result_state) == (moved_to, "DISABLED")
     again = refreshed(sim, after)
     assert again == after
     sim.move("DISABLED")
@@ -243,11 +247,16 @@ def test_a_scheduled_deprecation_that_has_come_true_is_no_drift(status: str) -> 
     assert (state.status, state.image_state, state.deprecation_time) == (status, "AVAILABLE", "2099-01-31T00:00:00Z")
     waiting = refreshed(sim, state, "DEPRECATED")
     assert waiting is not None
-    assert (waiting.drift, waiting.status, waiting.left) == (None, status, "AVAILABLE")
+    assert (waiting.drift, waiting.status, waiting.result_state) == (None, status, "AVAILABLE")
     sim.world.environment.clock.set(at.replace(hour=1))
     done = refreshed(sim, waiting, "DEPRECATED")
     assert done is not None
-    assert (done.drift, done.status, done.image_state, done.left) == (None, "SUCCESS", "DEPRECATED", "DEPRECATED")
+    assert (done.drift, done.status, done.image_state, done.result_state) == (
+        None,
+        "SUCCESS",
+        "DEPRECATED",
+        "DEPRECATED",
+    )
     sim.move("AVAILABLE")
     moved = refreshed(sim, done, "DEPRECATED")
     assert moved is not None

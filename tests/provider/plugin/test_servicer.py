@@ -429,10 +429,10 @@ def test_a_refresh_of_what_is_gone(servicer: Servicer) -> None:
 def test_an_import(servicer: Servicer) -> None:
     """Inputs are the arguments among what was found."""
     found = {"resource_arn": ARN, "state": "DISABLED", "image_state": "DISABLED"}
-    handler = with_handler(servicer, find=(found, None))
+    handler = with_handler(servicer, import_state=(found, None))
     answer, _ = call(servicer.Read, provider_pb2.ReadRequest(id=ARN, urn=urn()))
     assert to_dict(answer.inputs) == {"resourceArn": ARN, "state": "DISABLED"}
-    assert handler.calls == [("find", Call("read", urn(), None), ARN)]
+    assert handler.calls == [("import_state", Call("read", urn(), None), ARN)]
 
 
 @pytest.mark.parametrize("kind", ["FleetStateUpdate", "ImageCleanup"])
@@ -465,14 +465,14 @@ def test_cancel(servicer: Servicer) -> None:
         async def forever(client: Any) -> None:
             await asyncio.Event().wait()
 
-        servicer._host.session = SimpleNamespace(  # type: ignore[assignment]
+        servicer._host.context = SimpleNamespace(  # type: ignore[assignment]
             service=None,
             barrier=lambda fleet: SimpleNamespace(membership=contextlib.nullcontext),
             schedule=lambda arn, kind: None,
         )
         work = [
             asyncio.create_task(
-                servicer._host.run(Call("create", urn()), {ARN: forever}, verb="changing", to=" to X", fleet=fleet)
+                servicer._host.run(Call("create", urn()), {ARN: forever}, verb="changing", target=" to X", fleet=fleet)
             )
             for fleet in (False, True)
         ]
@@ -516,6 +516,26 @@ def test_an_invoke(servicer: Servicer) -> None:
     request = provider_pb2.InvokeRequest(tok="imagebuilder:index:getImageReferences", args=struct({"resourceArns": []}))
     answer, _ = call(servicer.Invoke, request)
     assert to_dict(getattr(answer, "return")) == {"imageReferences": []}
+
+
+def test_cancel_ends_an_invoke(servicer: Servicer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, in one line: it may wait for minutes otherwise."""
+
+    async def forever(*_: Any) -> Any:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("pulumi_imagebuilder.plugin.functions.invoke", forever)
+
+    async def run() -> str:
+        context = Context()
+        request = provider_pb2.InvokeRequest(tok="imagebuilder:index:getImageReferences", args=struct({}))
+        work = asyncio.create_task(servicer.Invoke(request, context))
+        await asyncio.sleep(0)
+        await servicer.Cancel(empty_pb2.Empty(), Context())
+        await asyncio.gather(work, return_exceptions=True)
+        return context.text
+
+    assert asyncio.run(run()) == "calling getImageReferences: the run was cancelled; run the same command again"
 
 
 def test_dependencies_of_the_source_based_plugin() -> None:
