@@ -33,7 +33,7 @@ def main() -> int:
     end = began + options.seconds if options.seconds else None
     figures: Counter[str] = Counter()
     failed: list[int] = []
-    parts = chunks(options.seed, options.histories if not end else None, end)
+    parts = chunks(options.seed, options.histories, end)
     for counted, seeds in run_all(parts, options.processes):
         figures.update(counted)
         for seed in seeds:
@@ -55,13 +55,16 @@ def _parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.simulation", description="Random histories in simulated time."
     )
-    parser.add_argument("--histories", type=int, default=1000)
-    parser.add_argument("--seconds", type=float, help="as many histories as this allows, in place of a number")
+    parser.add_argument("--histories", type=int, help="default: 1000, or as many as --seconds allows")
+    parser.add_argument("--seconds", type=float, help="no more histories than this allows")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000_000))
     parser.add_argument(
         "--processes", type=int, default=_free_processors(), help="default: two on a machine that is free"
     )
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.histories is None and options.seconds is None:
+        options.histories = 1000
+    return options
 
 
 def _free_processors() -> int:

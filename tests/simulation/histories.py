@@ -34,8 +34,8 @@ class Event:
 
     Args:
         at: seconds after the run began.
-        what: ``start``, ``cancel``, ``policy``, ``retry``, ``role``, ``fail``, ``hang``, ``heal``, ``clock``, ``use``
-            or ``release``.
+        what: ``start``, ``detour``, ``cancel``, ``policy``, ``retry``, ``role``, ``fail``, ``hang``, ``heal``,
+            ``clock``, ``use`` or ``release``.
         arn: the image; empty where it concerns none.
         detail: what is asked for, or seconds.
     """
@@ -601,8 +601,8 @@ class _Generator:
     def _draw_rival_event(self) -> Event:
         chance = self._chance
         at, arn = round(chance.uniform(0, 1.5) * self._execution_time, 2), chance.choice(list(self._images))
-        what = chance.choice(("start", "start", "cancel", "policy", "retry"))
-        detail: Any = None
+        what = chance.choice(("start", "start", "detour", "cancel", "policy", "retry"))
+        detail: Any = {"state": chance.choice(TARGETS), "amis": True} if what == "detour" else None
         if what in ("start", "policy"):
             detail = {"state": chance.choice(TARGETS), "amis": chance.random() < 0.5}
             if what == "start" and chance.random() < 0.2:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from imagebuilder_emulator.aws_effects import exclusion_reason
+from imagebuilder_emulator.entities import Execution
 from pulumi_imagebuilder.lifecycle.guard import PREVIEW_TIME_LIMIT
 from pulumi_imagebuilder.lifecycle.state import DECLARED_AT, PREVIOUS
 from pulumi_imagebuilder.validation import Kind, request
@@ -25,6 +26,8 @@ _USE_SEEN = 70.0
 """Seconds after which a new use must have been seen: what was looked up a minute ago is looked up again."""
 _LAG = 5.0
 """Seconds for which what others have done may not be seen."""
+_IDLE = 120.0
+"""Seconds after which an execution that lists nothing is taken for a schedule."""
 _RACE = 120.0
 """Seconds between a look at the executions and the start after it, with a call that is retried between."""
 _PREVIEW = 2 * PREVIEW_TIME_LIMIT + 1
@@ -266,7 +269,7 @@ class Invariants:
         own = write is not None and write.by == stack
         # The same declaration in two stacks is one. What has just begun may look like a schedule to a clean-up.
         adopted = execution_id in repr(call.olds)
-        if not own and not adopted and not (call.kind == "cleanup" and (execution.scheduled or not execution.impacts)):
+        if not own and not adopted and not (call.kind == "cleanup" and self._looks_scheduled(execution)):
             self.add(
                 "cancelled another's",
                 f"{call.operation} of {call.name} cancels {execution_id} of {execution.image_arn}",
@@ -282,6 +285,13 @@ class Invariants:
         wanted = current and write.body in declared.bodies(execution.image_arn)
         if wanted and not _is_late(call, declared.declares(execution.image_arn)):
             self.add(UNDONE, f"{call.operation} of {call.name} cancels {_text(write)}, which is declared")
+
+    def _looks_scheduled(self, execution: Execution) -> bool:
+        """Return whether an execution looks like a schedule: it lists nothing under a dated image, or for long."""
+        image, now = self._world.image(execution.image_arn), self._world.now
+        dated = image is not None and image.deprecation_time is not None and image.deprecation_time > now
+        idle = (now - execution.asked_at).total_seconds() > _IDLE
+        return execution.scheduled or (not execution.impacts and (dated or idle))
 
     # --- ends of calls ---------------------------------------------------------------------------------------------
 
@@ -302,9 +312,8 @@ class Invariants:
         inputs, world = end.call.news, self._world
         for arn in end.call.arns:
             olds, outputs = _outputs(end.call.olds, arn, end.call.kind), _outputs(end.state or {}, arn, end.call.kind)
+            self._check_adopted(end, arn, olds, outputs)
             if world.touched_by_others(arn, stack, end.began - _LAG) or self._others_declare(arn, stack, end.call.name):
-                continue
-            if world.is_half_undone(arn, stack):
                 continue
             if end.call.kind == "fleet" and arn not in (end.state or {}).get("executions", {}):
                 self.add(LOST, f"{end.call.operation} of {end.call.name} reports success without {arn}")
@@ -317,6 +326,19 @@ class Invariants:
             ):
                 self._check_target(arn, inputs["state"], f"{end.call.operation} of {end.call.name}")
             self._check_rerun(end, arn, olds, outputs)
+
+    def _check_adopted(self, end: CallEnd, arn: str, olds: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
+        """Check that an execution of earlier is not taken for what is done, where others have moved the image since."""
+        recorded = outputs.get("lifecycle_execution_id")
+        execution = self._world.execution(recorded or "")
+        if execution is None or not execution.end or recorded == olds.get("lifecycle_execution_id"):
+            return
+        for later in self._world.executions(arn):
+            if later.status != "SUCCESS" or later.target == execution.target or later.policy_arn or later.end is None:
+                continue
+            if later.end > execution.end and self._world.ended_at(later) < end.began - _LAG:
+                who = f"{end.call.operation} of {end.call.name}"
+                self.add(LOST, f"{who} adopts {recorded}, and {later.id} came after it")
 
     def _check_rerun(self, end: CallEnd, arn: str, olds: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
         """Check that the execution of what was declared before does not answer for what is declared now."""
@@ -363,7 +385,7 @@ class Invariants:
                 self.add(LOST, f"delete of {call.name} leaves {arn} {state}")
 
     def _others_declare(self, arn: str, stack: str, name: str) -> bool:
-        return any(each.name != name and each.kind != "cleanup" for each in self.declared(stack).declares(arn))
+        return len(self.declared(stack).keys.get(arn, ())) > 1
 
     def _others_keep(self, arn: str, stack: str, call: EngineCall) -> bool:
         """Return whether another resource of the same stack may have done something to the image meanwhile."""

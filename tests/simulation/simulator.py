@@ -24,7 +24,7 @@ from pulumi_imagebuilder.lifecycle.guard import Guard
 
 from .arena import ROLE, START, Arena, World, Write, body_of
 from .engine_model import CallEnd, Program, Run, Stack, current_call
-from .histories import LATE_ROLE, Event, Fault, History, Kill, Step
+from .histories import LATE_ROLE, TARGETS, Event, Fault, History, Kill, Step
 from .invariants import DUPLICATE, LOST, UNDONE, Broken, Declared, Invariants
 from .virtual_time import run as run_in_virtual_time
 
@@ -127,7 +127,7 @@ class _Play:
 
     def __init__(self, history: History, world: World, invariants: Invariants, report: Report, finish: bool) -> None:
         self.history, self.world, self.invariants, self.report = history, world, invariants, report
-        self._finishes = finish
+        self._finishes, self._finishing = finish, False
         self.numbers = itertools.count(1)
         self.runs = itertools.count(1)
         self._stacks: dict[str, Stack] = {}
@@ -170,6 +170,7 @@ class _Play:
 
     async def _finish(self) -> None:
         """Let all go well from now on, apply the program once more, and once more after that."""
+        self._finishing = True
         await self._quieten()
         steps = [step for step in self.history.steps if step.stack == "dev"]
         if not steps:
@@ -209,13 +210,10 @@ class _Play:
             self.invariants.add("unchanged", f"an unchanged program makes calls: {operations} {again.run.errors}")
         if self.history.destroyed and not self.invariants.broken:
             gone = await self.run_step(replace(final, command="destroy"))
-            if gone.run.errors:
-                # A clean-up takes what has just begun on the same image for a schedule, and cancels it.
-                gone = await self.run_step(replace(final, command="destroy"))
             if all(", and max_amis is " in error for error in gone.run.errors) and gone.run.errors:
                 return
             if gone.run.errors or stack.resources:
-                self.invariants.add(LOST, f"an undisturbed destroy fails twice: {gone.run.errors}")
+                self.invariants.add(LOST, f"an undisturbed destroy fails: {gone.run.errors}")
 
     def _is_unrecorded(self, arn: str, declared: Declared) -> bool:
         """Return whether an image was changed last for what is not declared any more, by a run that was perhaps killed.
@@ -311,6 +309,10 @@ class _Play:
             world.release(event.arn)
         elif event.what == "start":
             self._start(event)
+        elif event.what == "detour":
+            self._start(event)
+            back = {"state": world.state(event.arn), "amis": False}
+            asyncio.get_running_loop().call_later(world.execution_time + 3, self._return, replace(event, detail=back))
         elif event.what == "cancel":
             self._cancel(event.arn)
         elif event.what == "policy":
@@ -328,6 +330,12 @@ class _Play:
         if "ahead" in about:
             request["updateAt"] = self.world.now + _seconds(about["ahead"])
         self._by_person(_START, request, event.arn)
+
+    def _return(self, event: Event) -> None:
+        """Move an image back to the state that it had, without what is under it."""
+        if not self._finishing and event.detail["state"] in TARGETS:
+            self.log(f"event: back to {event.detail['state']} {event.arn.rpartition('image/')[2]}")
+            self._start(event)
 
     def _cancel(self, arn: str) -> None:
         for execution in self.world.executions(arn):
