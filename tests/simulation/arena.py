@@ -280,14 +280,17 @@ class World:
 
     def touched_by_others(self, arn: str, stack: str, since: float = 0.0) -> bool:
         """Return whether somebody else has changed an image, or may still."""
-        for write in self.writes_of(arn):
-            if write.by == stack:
-                continue
-            execution = self.execution(write.execution) if write.execution else None
-            end = self.ended_at(execution) if execution and execution.end else write.at
-            if write.at >= since or end >= since or (execution is not None and execution.unfinished):
-                return True
-        return False
+        return any(write.by != stack and self._moves(write, since) for write in self.writes_of(arn))
+
+    def touched_by_run_before(self, arn: str, stack: str, run: int, since: float) -> bool:
+        """Return whether another run of a stack has changed an image since, or may still."""
+        own = [write for write in self.writes_of(arn) if write.by == stack and write.run != run]
+        return any(self._moves(write, since) for write in own)
+
+    def _moves(self, write: Write, since: float) -> bool:
+        execution = self.execution(write.execution) if write.execution else None
+        end = self.ended_at(execution) if execution and execution.end else write.at
+        return write.at >= since or end >= since or (execution is not None and execution.unfinished)
 
     def is_half_undone(self, arn: str, stack: str) -> bool:
         """Return whether a stack has begun to undo something, which only a refresh shows where it has failed."""

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import inspect
 import itertools
+import math
 import random
 import sys
 from collections.abc import Callable, Iterator
@@ -66,11 +67,12 @@ def _cancel_without_waiting() -> contextlib.AbstractContextManager[Any]:
 def _guard_after_start() -> Iterator[None]:
     check, start = apply._ChangeRun._check_before_start, client.ImageClient.start
 
-    async def check_later(self: Any) -> None:
+    async def check_later(self: Any) -> float:
         self._client.check_after_start = lambda: check(self)
+        return math.inf
 
-    async def start_and_check(self: Any, *arguments: Any) -> Any:
-        answer = await start(self, *arguments)
+    async def start_and_check(self: Any, *arguments: Any, **named: Any) -> Any:
+        answer = await start(self, *arguments, **named)
         await self.check_after_start()
         return answer
 
@@ -83,7 +85,7 @@ def _guard_after_start() -> Iterator[None]:
 
 def _longer_time_limits() -> contextlib.AbstractContextManager[Any]:
     slow = SimpleNamespace(**{name: getattr(asyncio, name) for name in dir(asyncio) if not name.startswith("_")})
-    slow.timeout = lambda seconds: asyncio.timeout(2 * seconds)
+    slow.timeout = lambda seconds: asyncio.timeout(seconds and 2 * seconds)
     return patch.object(host, "asyncio", slow)
 
 
@@ -123,14 +125,14 @@ def _declare_with(**other: Any) -> Fault:
 def _keep_nothing_left() -> contextlib.AbstractContextManager[Any]:
     original = inspect.getattr_static(state.UpdateState, "from_outcome").__func__
 
-    def from_outcome(cls: Any, outcome: Any, target: str) -> Any:
+    def from_outcome(cls: Any, outcome: Any, target: str | None = None) -> Any:
         return original(cls, outcome, "DELETED")
 
     return patch.object(state.UpdateState, "from_outcome", classmethod(from_outcome))
 
 
 def _repeat_tokens_in_messages() -> contextlib.AbstractContextManager[Any]:
-    async def start(self: client.ImageClient, request: Any, token: str) -> Any:
+    async def start(self: client.ImageClient, request: Any, token: str, **_: Any) -> Any:
         answer = await self._call("start_resource_state_update", resourceArn=self.arn, clientToken=token, **request)
         return answer.get("lifecycleExecutionId")
 

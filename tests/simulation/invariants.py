@@ -292,8 +292,15 @@ class Invariants:
 
     # --- ends of calls ---------------------------------------------------------------------------------------------
 
-    def check_end(self, end: CallEnd, stack: str, *, by_program: bool) -> None:
-        """Check how a call of the engine has ended."""
+    def check_end(self, end: CallEnd, stack: str, run: int, *, by_program: bool) -> None:
+        """Check how a call of the engine has ended.
+
+        Args:
+            end: how it ended.
+            stack: whose call it was.
+            run: the run in which it was made.
+            by_program: whether a program runs, and not a destroy.
+        """
         allowed = end.limit + _SLACK + (_CLAIMS_WAIT if by_program else 0)
         if end.seconds > allowed:
             self.add("time limit", f"{end.call.operation} of {end.call.name} took {end.seconds:g}s of {end.limit:g}s")
@@ -301,16 +308,19 @@ class Invariants:
             self.check_message(str(end.error))
             return
         if end.call.kind != "cleanup" and end.call.operation in ("create", "update"):
-            self._check_done(end, stack)
+            self._check_done(end, stack, run)
         elif end.call.operation == "delete":
             self._check_deleted(end, stack, by_program)
 
-    def _check_done(self, end: CallEnd, stack: str) -> None:
+    def _check_done(self, end: CallEnd, stack: str, run: int) -> None:
         inputs, world = end.call.news, self._world
         for arn in end.call.arns:
             olds, outputs = _outputs(end.call.olds, arn, end.call.kind), _outputs(end.state or {}, arn, end.call.kind)
             self._check_adopted(end, arn, olds, outputs)
             if world.touched_by_others(arn, stack, end.began - _LAG) or self._others_declare(arn, stack, end.call.name):
+                continue
+            if world.touched_by_run_before(arn, stack, run, end.began - _LAG):
+                # A run was killed a moment ago, and what it has done may not be seen yet.
                 continue
             if end.call.kind == "fleet" and arn not in (end.state or {}).get("executions", {}):
                 self.add(LOST, f"{end.call.operation} of {end.call.name} reports success without {arn}")

@@ -478,7 +478,7 @@ class _Running:
 
     def _ended(self, end: CallEnd) -> None:
         self.play.log(f"  {end.call.operation} of {end.call.name}: {end.error or 'done'}")
-        self.play.invariants.check_end(end, self.step.stack, by_program=self.by_program)
+        self.play.invariants.check_end(end, self.step.stack, self.number, by_program=self.by_program)
 
 
 class DisturbedService(Service):
