@@ -229,7 +229,9 @@ class Run:
                 continue
             handler, arn = self._handlers[declaration.kind], declaration.arns[0]
             current_call.set(self._call("read", self._new(declaration, declaration.inputs), {}, declaration.inputs))
-            found, error = await handler.find(Call("read", self.stack.urn(declaration.name, declaration.kind)), arn)
+            found, error = await handler.import_state(
+                Call("read", self.stack.urn(declaration.name, declaration.kind)), arn
+            )
             if found is None or error or not self.recording:
                 continue
             found = _through_protocol(found)

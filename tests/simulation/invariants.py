@@ -26,8 +26,6 @@ _USE_SEEN = 70.0
 """Seconds after which a new use must have been seen: what was looked up a minute ago is looked up again."""
 _LAG = 5.0
 """Seconds for which what others have done may not be seen."""
-_IDLE = 120.0
-"""Seconds after which an execution that lists nothing is taken for a schedule."""
 _RACE = 120.0
 """Seconds between a look at the executions and the start after it, with a call that is retried between."""
 _PREVIEW = 2 * PREVIEW_TIME_LIMIT + 1
@@ -287,11 +285,10 @@ class Invariants:
             self.add(UNDONE, f"{call.operation} of {call.name} cancels {_text(write)}, which is declared")
 
     def _looks_scheduled(self, execution: Execution) -> bool:
-        """Return whether an execution looks like a schedule: it lists nothing under a dated image, or for long."""
+        """Return whether an execution looks like a schedule: it lists nothing, and its image has a date to come."""
         image, now = self._world.image(execution.image_arn), self._world.now
         dated = image is not None and image.deprecation_time is not None and image.deprecation_time > now
-        idle = (now - execution.asked_at).total_seconds() > _IDLE
-        return execution.scheduled or (not execution.impacts and (dated or idle))
+        return execution.scheduled or (not execution.impacts and dated)
 
     # --- ends of calls ---------------------------------------------------------------------------------------------
 

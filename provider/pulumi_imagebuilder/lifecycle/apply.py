@@ -302,8 +302,11 @@ class _ChangeRun:
         execution = {each.id: each for each in await client.executions()}.get(execution_id)
         if execution is None:
             return False
+        if await is_schedule(client, execution):
+            return True
         idle = idle and execution.unfinished and execution.policy_arn is None
-        return await is_schedule(client, execution) or (idle and await self._lists_nothing(execution_id))
+        # Where an image has no AMIs, only the entry of its record shows that an execution is at work.
+        return idle and await self._lists_nothing(execution_id) and await client.find_action(execution_id) is None
 
     async def _lists_nothing(self, execution_id: str) -> bool:
         snapshot = await self._client.snapshot(execution_id)

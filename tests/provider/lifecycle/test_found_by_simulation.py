@@ -36,10 +36,10 @@ class _Rows:
 class _Stack:
     """One image, and a provider's process for each run."""
 
-    def __init__(self, *, variants: Mapping[str, str] | None = None, **image: Any) -> None:
+    def __init__(self, *, variants: Mapping[str, str] | None = None, execution_time: str = "10s", **image: Any) -> None:
         self.loop = VirtualTimeLoop()
-        about = {"arn": ARN, "amis": [{}], **image}
-        self.world = World({"roles": ["R"], "images": [about]}, self.loop, variants=variants)
+        seed = {"roles": ["R"], "images": [{"arn": ARN, "amis": [{}], **image}]}
+        self.world = World(seed, self.loop, execution_time=execution_time, variants=variants)
         self.rows = _Rows()
 
     def handler(self, kind: type[Handler], interrupt: Callable[[str, str], None] | None = None) -> Handler:
@@ -350,6 +350,16 @@ def test_a_clean_up_does_not_wait_for_a_schedule_whose_date_is_gone(make_stack: 
     assert error is None
     assert stack.image_state() == "DELETED"
     assert 120 < stack.loop.time() < 180
+
+
+def test_a_clean_up_waits_for_an_execution_of_an_image_without_amis(make_stack: MakeStack) -> None:
+    """It lists no resources however long it takes; the entry of the image record shows that it is at work."""
+    stack = make_stack(amis=[], execution_time="10m")
+    stack.start("DISABLED", executionRole="R", includeResources={"amis": True})
+    state = {"resource_arn": ARN, "execution_role": "R", "in_use": "ignore"}
+    error = run(stack.handler(CleanupHandler).delete(Call("delete", "u"), state), stack.loop)
+    assert error is None
+    assert [each.status for each in stack.world.executions(ARN)] == ["SUCCESS", "SUCCESS"]
 
 
 def test_an_earlier_execution_does_not_complete_an_update_that_was_not_started(make_stack: MakeStack) -> None:
