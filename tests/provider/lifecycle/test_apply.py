@@ -101,6 +101,7 @@ def test_without_waiting_it_is_done_once_the_execution_can_be_read() -> None:
     outcome = sim.apply(wait=False)
     assert outcome.execution is not None
     assert (outcome.execution.status, outcome.image.state) == ("IN_PROGRESS", "AVAILABLE")
+    assert outcome.client_token == sim.starts[0]["clientToken"]
     assert 1.5 < sim.loop.time() < 3
 
 

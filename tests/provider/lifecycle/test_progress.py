@@ -226,6 +226,7 @@ def test_a_fleet_shows_what_its_images_wait_for_each_use_once(fleet: FleetProgre
     for member in members:
         member.in_use = "it is used by SSM parameter /golden/web"
     members[0].in_use = "it is used by launch template web"
+    assert fleet.in_use == "it is used by SSM parameter /golden/web; it is used by launch template web"
     text = "2 waiting: it is used by SSM parameter /golden/web"
     members[0].in_use = None
     assert fleet.changed_line() == f"0 of 20 done, 20 in progress, 0s; {text}"
