@@ -19,7 +19,7 @@ from pulumi_imagebuilder.aws import Configuration, Service
 from pulumi_imagebuilder.aws.service import is_transient
 from pulumi_imagebuilder.claims import Claims
 from pulumi_imagebuilder.host import Host
-from pulumi_imagebuilder.lifecycle.entities import EXECUTION_UNFINISHED
+from pulumi_imagebuilder.lifecycle.entities import EXECUTION_UNFINISHED, IMAGE_UNSTABLE
 from pulumi_imagebuilder.lifecycle.guard import Guard
 
 from .arena import ROLE, START, Arena, World, Write, body_of
@@ -343,6 +343,9 @@ class _Play:
                 self._by_person(_CANCEL, {"lifecycleExecutionId": execution.id}, arn)
 
     def _start_policy(self, event: Event) -> None:
+        if self.world.state(event.arn) in IMAGE_UNSTABLE:
+            # A policy leaves what is being built alone.
+            return
         policy = "arn:aws:imagebuilder:us-east-1:123456789012:lifecycle-policy/old"
         with contextlib.suppress(ValueError):
             execution = self.world.environment.backend.start_policy_execution(
