@@ -240,8 +240,8 @@ class _Play:
     async def _quieten(self) -> None:
         """Wait until nothing is under way but our own schedules."""
         world = self.world
-        world.trouble.failing.clear()
-        world.trouble.hanging.clear()
+        for arn in self.history.images:
+            world.heal(arn)
         world.uses.clear()
         world.add_role(LATE_ROLE)
         # What lags behind is read again for a while.
@@ -299,8 +299,7 @@ class _Play:
         elif event.what == "hang":
             trouble.hanging.add(event.arn)
         elif event.what == "heal":
-            trouble.failing.discard(event.arn)
-            trouble.hanging.discard(event.arn)
+            world.heal(event.arn)
         elif event.what == "clock":
             world.arena.clock.advance(_seconds(event.detail))
         elif event.what == "use":
