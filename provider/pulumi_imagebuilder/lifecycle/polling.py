@@ -56,7 +56,9 @@ class PollSchedule:
 
     def _reset(self) -> None:
         self._probes: dict[str, float] = {}
-        """The executions that are polled by the rule, and how old each was when it became a probe."""
+        """The executions that are polled by the rule, and the age of each at its next poll."""
+        self._polled = False
+        """Whether a probe has been polled."""
         self._queue: dict[str, float] = {}
         """The others, the next probe first, and when each began, by the loop's clock."""
         self._shortest: dict[bool, float] = {}
@@ -85,7 +87,7 @@ class PollSchedule:
         """
         loop = asyncio.get_running_loop()
         began = loop.time() - elapsed
-        self._probes.pop(execution_id, None)
+        self._polled |= self._probes.pop(execution_id, None) is not None
         self._queue[execution_id] = began
         try:
             self._promote_probes(loop.time())
@@ -109,8 +111,7 @@ class PollSchedule:
         if True in self._shortest:
             return elapsed + poll_delay(elapsed)
         if execution_id in self._probes:
-            promoted = max(elapsed, self._probes[execution_id])
-            return promoted + poll_delay(promoted)
+            return self._probes[execution_id]
         return max(_FIRST_POLL, 2 * elapsed)
 
     async def ended(
@@ -154,7 +155,10 @@ class PollSchedule:
         """Make probes of those that have waited longest, while there are too few."""
         while True not in self._shortest and len(self._probes) < _MAX_PROBES and self._queue:
             execution_id = next(iter(self._queue))
-            self._probes[execution_id] = now - self._queue.pop(execution_id)
+            age = now - self._queue.pop(execution_id)
+            # The first ones are polled one after the other, so that an end shows to one of them sooner than to all.
+            share = 1.0 if self._polled else 1 - len(self._probes) / _MAX_PROBES
+            self._probes[execution_id] = age + share * poll_delay(age)
             self._notify()
 
     def _notify(self) -> None:
