@@ -30,12 +30,18 @@ def undisturbed(seed: int) -> History:
             kill=None,
             faults=(),
             events=(),
-            program=tuple(replace(each, time_limit=None) for each in step.program),
+            program=tuple(map(_awaited, step.program)),
         )
         for step in history.steps
         if step.stack == "dev"
     ]
     return replace(history, steps=tuple(steps[:MAX_RUNS]), execution_time=1.0, native=False, denied=(), variants={})
+
+
+def _awaited(declaration: Declaration) -> Declaration:
+    """Return a declaration whose execution has ended before the next run."""
+    inputs = {name: value for name, value in declaration.inputs.items() if name != "wait"}
+    return replace(declaration, inputs=inputs, time_limit=None)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +73,8 @@ def _run_for_real(history: History, folder: Path) -> Report:
             (program / "__main__.py").write_text(_source_of(step.program))
             for command in {"refresh-up": ("refresh", "up")}.get(step.command, (step.command,)):
                 # Some runs fail, as they do in the model: what counts is what they leave.
-                workspace.run(command, "--yes", "--skip-preview", "--non-interactive")
+                agreed = () if command == "preview" else ("--yes", "--skip-preview")
+                workspace.run(command, *agreed, "--non-interactive")
         with emulator.lock:
             emulator.backend.advance()
             for arn in history.images:

@@ -287,7 +287,7 @@ def live_through_provider(trial: Trial) -> None:
         state, error = await up.read(call, created.state)
         if error:
             raise error
-        trial.observe("the provider: refresh sees drift", bool(up.changed(state or {}, checked.inputs)))
+        trial.observe("the provider: refresh sees drift", bool(up.compare(state or {}, checked.inputs)))
         # As `pulumi destroy` does it: in a process of its own, in which nothing was declared.
         down = StateUpdateHandler(Host(lambda: trial.service, Engine(None), claims=Claims()))
         if error := await down.delete(call, state or created.state):
