@@ -94,10 +94,10 @@ def main() -> int:
             *map(_describe_survey, surveys),
             unchanged.describe(startups) if startups else "",
             _describe_interruptions(interruptions),
-            _told(halves),
+            _describe_kill(halves),
         ]
-        told = "\n\n".join(filter(None, [table, *sentences]))
-        _keep(told, data, results, floor)
+        text = "\n\n".join(filter(None, [table, *sentences]))
+        _keep(text, data, results, floor)
     return 0
 
 
@@ -163,7 +163,7 @@ def _killed(images: int) -> dict[str, int]:
     return {"images": images, "started_before": before, "executions_in_the_end": after}
 
 
-def _told(halves: dict[str, int]) -> str:
+def _describe_kill(halves: dict[str, int]) -> str:
     if not halves:
         return ""
     return (

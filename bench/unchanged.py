@@ -2,7 +2,7 @@
 
     python -m bench.unchanged [--times 5]
 
-The stacks are run by turns, so that whatever else the machine does falls on all of them.
+The stacks take turns, so that other load on the machine slows all of them alike.
 """
 
 from __future__ import annotations

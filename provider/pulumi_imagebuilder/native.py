@@ -428,11 +428,11 @@ def _warn_once(text: str) -> None:
 def advise_on_configuration(configured: Callable[[str], Any], *, region_matters: bool) -> str | None:
     """Return what to do where the stack configures `aws:*` and not this provider; None where it does, or neither.
 
-    Whoever has moved from the dynamic provider, which reads `aws:*`, would call with other credentials without a word.
+    The dynamic provider reads `aws:*`: a stack that moves from it would call with other credentials unnoticed.
 
     Args:
         configured: returns the value of a key of the stack's configuration, or None.
-        region_matters: whether something is asked for that no ARN tells the region of.
+        region_matters: whether the region of a call does not follow from an ARN.
     """
     keys = [to_camel_case(name) for name in inspect.signature(Provider).parameters]
     if any(configured(f"{_PACKAGE}:{key}") is not None for key in keys):

@@ -15,7 +15,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from pulumi_imagebuilder.claims import Claims
 from pulumi_imagebuilder.engine import Engine
-from pulumi_imagebuilder.handlers import StateUpdateHandler
+from pulumi_imagebuilder.handlers.updates import StateUpdateHandler
 from pulumi_imagebuilder.host import Call, Host
 from pulumi_imagebuilder.lifecycle.references import find_references
 

@@ -363,7 +363,7 @@ def test_amis_that_could_not_be_given_back_are_not_changed(suite: Suite) -> None
         session = boto3.Session("access", SECRET, region_name="us-east-1")
         clients = trial.clients if trial else {}
         now = suite.emulator.clock.now
-        trial = Trial(arn(name), ROLE, session, pytest.fail, now, print, clients=clients)
+        trial = Trial(arn(name), ROLE, session, lambda _: pytest.fail("it waits"), now, print, clients=clients)
         for step in STEPS:
             if step.name in {"caller", "image", "executions", "AMIs", "survey"}:
                 step.run(trial)
@@ -418,7 +418,7 @@ def test_ctrl_c_while_lists_lag_restores(suite: Suite) -> None:
 def test_ctrl_c_while_restoring_is_waited_out(suite: Suite) -> None:
     """The image is given back all the same; handlers of signals are as they were."""
     before = signal.getsignal(signal.SIGINT)
-    pressed = []
+    pressed: list[Any] = []
 
     def press(seconds: float) -> None:
         # The fourth start is refused and leaves the image DISABLED; the fifth is that of the restoring.

@@ -14,7 +14,7 @@ OK: Any = (SimpleNamespace(status_code=200), {})
 THROTTLED: Any = (SimpleNamespace(status_code=429), {"Error": {"Code": "Throttling"}})
 
 
-class Clock(bucket.Clock):  # type: ignore[misc]
+class Clock:
     """A clock that a test turns."""
 
     now = 1000.2
@@ -103,13 +103,11 @@ def test_the_rate_rises_while_nothing_is_refused() -> None:
     limiter = limit_rate(client, clock)
     client.send()
     client.receive(THROTTLED)
-    low = limiter._token_bucket.max_rate
     for _ in range(200):
         client.send()
         clock.sleep(0.05)
         client.receive(OK)
     assert limiter._token_bucket.max_rate == pytest.approx(40, rel=0.1)
-    assert low != limiter._token_bucket.max_rate
 
 
 def test_call_rate_is_known_from_the_first_call_on_and_by_window_after_that() -> None:
