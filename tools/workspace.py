@@ -121,6 +121,7 @@ class Workspace:
             stderr=pipe,
             text=True,
             start_new_session=not show,
+            preexec_fn=_heed_interrupts if signal.getsignal(signal.SIGINT) is signal.SIG_IGN else None,
         )
 
     def processes(self) -> list[int]:
@@ -146,6 +147,14 @@ class Workspace:
         if answer.returncode:
             raise RuntimeError(f"pulumi {' '.join(arguments)}: {answer.stderr.strip()}")
         return answer.stdout
+
+
+def _heed_interrupts() -> None:
+    """Undo what a shell does to a command in the background, which ignores SIGINT, as do the programs it starts.
+
+    The engine ends its plugins by SIGINT, and waits five seconds for one that ignores it.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
