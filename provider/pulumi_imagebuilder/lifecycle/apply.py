@@ -26,7 +26,7 @@ import asyncio
 import contextlib
 import math
 import re
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -43,6 +43,7 @@ from .adoption import (
 from .change import Change
 from .client import CheckAgain, ExecutionUnknown, ImageClient
 from .entities import (
+    ACTION,
     CONSISTENCY_WINDOW,
     EXECUTION_SUCCEEDED,
     EXECUTION_UNSUCCESSFUL,
@@ -194,7 +195,7 @@ class _ChangeRun:
                 return Answer(execution_id)
 
     async def _check_before_start(self) -> float:
-        """Call the hook, unless an execution is under way: then a start adopts it or is refused, and starts nothing.
+        """Call the hook, unless this change may be under way: then a start adopts it or is refused, and starts nothing.
 
         Returns:
             The time until which a start may be sent, by the loop's clock. Later the execution under way may have ended,
@@ -203,17 +204,39 @@ class _ChangeRun:
         if self._before_start is None:
             return math.inf
         now = asyncio.get_running_loop().time
-        if _is_under_way(await self._take_list()):
+        if await self._may_be_under_way():
             return now()
         try:
             await self._before_start(self._change, self._client)
         except ImageBuilderError:
             # A run that was killed a moment ago may have started an execution that is not listed yet.
             await asyncio.sleep(IMAGE_LAG)
-            if not _is_under_way(await self._take_list()):
+            if not await self._may_be_under_way():
                 raise
             return now()
         return now() + MAX_AGE
+
+    async def _may_be_under_way(self) -> bool:
+        """Return whether an execution under way may be this change's; wait for one that certainly is not.
+
+        Such a one could end before a start arrives, which then would not be refused.
+        """
+        while unfinished := [execution for execution in await self._take_list() if execution.unfinished]:
+            others = [execution for execution in unfinished if not await self._may_be_own(execution)]
+            if len(others) < len(unfinished):
+                return True
+            for execution in others:
+                with contextlib.suppress(ExecutionUnknown):
+                    await self._resolve_conflict(execution.id)
+        return False
+
+    async def _may_be_own(self, execution: Execution) -> bool:
+        if execution.policy_arn:
+            return False
+        try:
+            return await self._client.find_action(execution.id) in {ACTION[self._change.target], None}
+        except ExecutionUnknown:
+            return True
 
     async def _take_list(self) -> Sequence[Execution]:
         """Return the executions as just listed; the next call lists them again."""
@@ -472,10 +495,6 @@ async def wait_until_built(client: ImageClient) -> Image:
         image = await client.find_image(fresh=True)
     client.progress.build_status = None
     return image
-
-
-def _is_under_way(executions: Iterable[Execution]) -> bool:
-    return any(execution.unfinished for execution in executions)
 
 
 def _executions_in(message: str) -> list[str]:

@@ -382,9 +382,10 @@ def test_an_earlier_execution_does_not_complete_an_update_that_was_not_started(m
 
 
 def test_a_start_that_is_sent_again_is_checked_again(make_stack: MakeStack) -> None:
-    """Nothing is checked while an execution has the image in use; it may have ended when the start gets through."""
-    stack = make_stack(amis=[{}, {}])
-    stack.start("DEPRECATED", executionRole="R", includeResources={"amis": True})
+    """Nothing is checked while an execution may be this change's; it may have ended when the start gets through."""
+    stack = make_stack(amis=[{"public": True}, {"public": True}])
+    rules = {"amis": {"isPublic": True}}
+    stack.start("DISABLED", executionRole="R", includeResources={"amis": True}, exclusionRules=rules)
     lost = []
 
     def lose_first_start(when: str, operation: str) -> None:
@@ -398,4 +399,15 @@ def test_a_start_that_is_sent_again_is_checked_again(make_stack: MakeStack) -> N
     refused = run(handler.create(Call("create", "u"), inputs), stack.loop)
     assert "2 AMIs would be disabled, and max_amis is 1: nothing is started" in str(refused.error)
     assert lost
+    assert len(stack.world.executions(ARN)) == 1
+
+
+def test_a_start_is_checked_though_an_execution_of_somebody_else_is_under_way(make_stack: MakeStack) -> None:
+    """The other execution may end while the start is on its way, which is then not refused."""
+    stack = make_stack(amis=[{}, {}])
+    stack.start("DEPRECATED", executionRole="R", includeResources={"amis": True})
+    handler = stack.handler(StateUpdateHandler, _Pause(stack, "start_resource_state_update", 30))
+    inputs = stack.inputs(state="DISABLED", max_amis=1, **AMIS)
+    refused = run(handler.create(Call("create", "u"), inputs), stack.loop)
+    assert "2 AMIs would be disabled, and max_amis is 1: nothing is started" in str(refused.error)
     assert [each.target for each in stack.world.executions(ARN)] == ["DEPRECATED"]
