@@ -21,7 +21,7 @@ import yaml
 
 from bench import programs
 from bench.memory import Memory
-from tools.workspace import Workspace, emulator, environment
+from tools.workspace import ROOT, Workspace, emulator, environment
 
 EXECUTION_TIME = 10
 """Seconds that a lifecycle execution takes."""
@@ -261,8 +261,9 @@ def survey(images: int) -> Survey:
     """
     with _service(images, None, REGIONS) as (service, folder):
         done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(programs.SURVEY)],
+            [sys.executable, "-m", "bench.survey"],
             input="\n".join(service.arns),
+            cwd=ROOT,
             env=environment(folder, service.url),
             text=True,
             capture_output=True,

@@ -32,22 +32,6 @@ DISABLED = """
 """
 """A fleet that looks for what uses its AMIs before it disables them."""
 
-SURVEY = """
-    import asyncio
-    import sys
-    import time
-
-    from pulumi_imagebuilder.aws import Service
-    from pulumi_imagebuilder.lifecycle.fleet import Session
-
-    began = time.monotonic()
-    found = asyncio.run(Session(Service()).references.find(sys.stdin.read().split()))
-    if any(image.not_looked_up for image in found.values()):
-        raise SystemExit("not all of it was looked up")
-    print(sum(len(image.amis) for image in found.values()), time.monotonic() - began)
-"""
-"""What looks for uses of AMIs, without the rest of a run."""
-
 SINGLES = """
     from pulumi_imagebuilder import ResourceStateUpdate
 
