@@ -28,8 +28,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tell how many tests ran the real pulumi program, and the console in a browser."""
+    """Tell how many tests ran the real pulumi program, and the console in a browser, and what was simulated."""
     passed = terminalreporter.getreports("passed")
+    for report in (*passed, *terminalreporter.getreports("failed")):
+        for name, figures in report.user_properties:
+            terminalreporter.write_line(f"{name}, {figures}")
     ran = [each for each in passed if "engine" in each.keywords]
     terminalreporter.write_line(f"{len(ran)} tests ran the real pulumi program")
     found = browser.find()

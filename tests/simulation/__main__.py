@@ -24,12 +24,15 @@ from .simulator import Report
 _MAX_SHOWN = 5
 """How many failing histories are shrunk and shown."""
 
+_REPORT_EVERY = 60.0
+"""Seconds after which a line says how far it is."""
+
 
 def main() -> int:
     """Run; return the exit code."""
     options = _parse_options()
     print(f"seed {options.seed}", flush=True)
-    began = time.monotonic()
+    began = reported = time.monotonic()
     end = began + options.seconds if options.seconds else None
     figures: Counter[str] = Counter()
     failed: list[int] = []
@@ -40,6 +43,9 @@ def main() -> int:
             failed.append(seed)
             if len(failed) <= _MAX_SHOWN:
                 _show(seed)
+        if time.monotonic() - reported >= _REPORT_EVERY:
+            reported = time.monotonic()
+            print(f"  {round(reported - began)} s: {figures['histories']} histories, {len(failed)} failed", flush=True)
     figures["seconds"] = round(time.monotonic() - began)
     print(
         "{histories} histories, {kills} kills, {faults} faults, {executions} executions, {duplicate} duplicates, "
