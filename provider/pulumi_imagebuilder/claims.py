@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import stat
 import tempfile
@@ -41,8 +42,7 @@ class Claims:
         self._now = now
         self._images: dict[str, dict[str, str | None]] = {}
         """By image, the URNs that declare it, each with the state that it declares."""
-        self._urns: set[str] = set()
-        self._last = 0.0
+        self._last = -math.inf
         self._lock = threading.Lock()
         self._shared = _SharedFiles(run, folder) if run and fcntl else None
 
@@ -59,7 +59,6 @@ class Claims:
         """
         arns, others = list(arns), {}
         with self._lock:
-            self._urns.add(urn)
             for arn in arns:
                 declared = self._images.setdefault(arn, {})
                 declared[urn] = state
@@ -71,20 +70,20 @@ class Claims:
                 self._shared.add(arns)
         return others
 
-    async def unclaimed(self, urn: str, arns: Iterable[str]) -> list[str]:
-        """Return those of a resource's images that no resource of the program declares.
+    async def unclaimed(self, arns: Iterable[str]) -> list[str]:
+        """Return those images that no resource of the program declares.
 
-        A resource that is replaced may be deleted while the program is still running: then wait a moment for what other
-        resources may still declare.
+        A resource that is replaced may be deleted while the program is still running: wait a moment for what other
+        resources may still declare. Where none declares anything, as in a destroy, this returns at once.
         """
         end = self._now() + _MAX_QUIET_WAIT
-        while urn and urn in self._urns and self._now() < min(end, self._last_declared() + _QUIET):
+        while self._now() < min(end, self._last_declared() + _QUIET):
             await asyncio.sleep(_QUIET / 5)
         claimed = self._images.keys() | (self._shared.images() if self._shared else set())
         return [arn for arn in arns if arn not in claimed]
 
     def _last_declared(self) -> float:
-        return max(self._last, self._shared.last_declared() if self._shared else 0.0)
+        return max(self._last, self._shared.last_declared() if self._shared else -math.inf)
 
 
 class _SharedFiles:
@@ -118,8 +117,8 @@ class _SharedFiles:
         return found
 
     def last_declared(self) -> float:
-        """Return when another process of the run declared something last, in seconds since the epoch; 0 for never."""
-        times = [0.0]
+        """Return when another process of the run declared something last, in seconds since the epoch."""
+        times = [-math.inf]
         for path in self._others():
             try:
                 times.append(path.stat().st_mtime)

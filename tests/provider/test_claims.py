@@ -41,7 +41,7 @@ def start(folder: Path, run: str, *arns: str) -> subprocess.Popen[str]:
 
 
 def unclaimed(claims: Claims) -> list[str]:
-    return asyncio.run(claims.unclaimed("", [ONE, TWO]))
+    return asyncio.run(claims.unclaimed([ONE, TWO]))
 
 
 def test_what_this_process_declares() -> None:
@@ -104,12 +104,11 @@ def test_without_an_engine(run: str | None, tmp_path: Path) -> None:
     assert not (tmp_path / "claims").exists()
 
 
-def test_a_resource_that_left_the_program_is_not_waited_for() -> None:
-    """The engine deletes it once the program has ended."""
+def test_a_run_in_which_nothing_is_declared_is_not_waited_for() -> None:
+    """As a destroy."""
     loop = VirtualTimeLoop()
     claims = Claims(now=loop.time)
-    claims.declare("new", [ONE])
-    assert run_virtually(claims.unclaimed("old", [TWO]), loop) == [TWO]
+    assert run_virtually(claims.unclaimed([TWO]), loop) == [TWO]
     assert loop.time() == 0
     loop.close()
 
@@ -121,7 +120,7 @@ def test_what_other_resources_declare_is_waited_for_while_the_program_may_run() 
     claims.declare("replaced", [ONE])
     loop.call_later(0.4, claims.declare, "another", [])
     loop.call_later(0.8, claims.declare, "mine", [TWO])
-    assert run_virtually(claims.unclaimed("replaced", [TWO]), loop) == []
+    assert run_virtually(claims.unclaimed([TWO]), loop) == []
     assert 1.3 <= loop.time() < 1.45
     loop.close()
 
@@ -132,7 +131,7 @@ def test_the_wait_for_a_program_that_does_not_end_is_five_seconds() -> None:
     claims.declare("replaced", [ONE])
     for tenth in range(100):
         loop.call_later(tenth / 10, claims.declare, f"another {tenth}", [])
-    assert run_virtually(claims.unclaimed("replaced", [TWO]), loop) == [TWO]
+    assert run_virtually(claims.unclaimed([TWO]), loop) == [TWO]
     assert 5 <= loop.time() < 5.2
     loop.close()
 
@@ -170,7 +169,7 @@ def test_the_files_of_processes_that_run_stay(tmp_path: Path) -> None:
 import asyncio
 from pathlib import Path
 from pulumi_imagebuilder.claims import Claims
-print(asyncio.run(Claims({RUN!r}, Path({str(folder)!r})).unclaimed("", [{ONE!r}, {TWO!r}])))
+print(asyncio.run(Claims({RUN!r}, Path({str(folder)!r})).unclaimed([{ONE!r}, {TWO!r}])))
 """
         seen = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
         assert seen.stdout == "[]\n"

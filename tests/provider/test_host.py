@@ -370,7 +370,7 @@ def test_a_host_has_the_claims_of_its_engines_run() -> None:
     row.address = None  # type: ignore[attr-defined]
     host = Host(lambda: Simulation().service, row)  # type: ignore[arg-type]
     host.claims.declare("urn", [ARN])
-    assert asyncio.run(host.claims.unclaimed("", arns(2))) == arns(2)[1:]
+    assert asyncio.run(host.claims.unclaimed(arns(2))) == arns(2)[1:]
 
 
 def test_nothing_is_shown_once_a_run_has_ended(sim: Simulation) -> None:

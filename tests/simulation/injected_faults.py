@@ -148,7 +148,7 @@ def _returning(owner: Any, name: str, value: Any, *, awaited: bool = False) -> F
     return lambda: patch.object(owner, name, wait if awaited else lambda *_, **__: value)
 
 
-async def _all_unclaimed(_: Any, urn: str, arns: Any) -> list[str]:
+async def _all_unclaimed(_: Any, arns: Any) -> list[str]:
     return list(arns)
 
 

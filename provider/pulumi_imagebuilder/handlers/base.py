@@ -248,7 +248,7 @@ class Handler(abc.ABC):
     async def _unclaimed(self, call: Call, arns: Iterable[str]) -> list[str]:
         """Return the images that the program no longer declares; log that the others are left as they are."""
         arns = list(arns)
-        unclaimed = await self.host.claims.unclaimed(call.urn, arns)
+        unclaimed = await self.host.claims.unclaimed(arns)
         claimed = [arn for arn in arns if arn not in unclaimed]
         if claimed:
             which = claimed[0] if len(claimed) == 1 else name_images(claimed)

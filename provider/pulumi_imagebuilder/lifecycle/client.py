@@ -22,6 +22,7 @@ from .entities import (
     EXECUTION_UNSUCCESSFUL,
     GONE,
     IMAGE_GONE,
+    IMAGE_LAG,
     MAY_BE_ABSENT,
     PAGE_SIZE,
     RESOURCE_SUCCEEDED,
@@ -145,9 +146,12 @@ class ImageClient:
         return image
 
     async def is_gone(self, refusal: ServiceError) -> bool:
-        """Return whether a start was refused because the image is gone."""
+        """Return whether a start was refused because the image is gone, which a read may show later."""
         if refusal.code not in MAY_BE_ABSENT:
             return False
+        if (await self.find_image(fresh=True)).state == IMAGE_GONE:
+            return True
+        await asyncio.sleep(IMAGE_LAG)
         return (await self.find_image(fresh=True)).state == IMAGE_GONE
 
     async def _get_image(self) -> Image:

@@ -43,7 +43,7 @@ def test_a_check_reports_failures_and_claims_what_is_known(sim: Simulation) -> N
     handler = sim.handler(Kind.SINGLE)
     checked = sim.run(handler.check(call("check"), {}, {"resource_arn": ARN, "state": "GONE"}))
     assert [each.property for each in checked.failures] == ["state"]
-    assert sim.run(sim.host.claims.unclaimed("another", [ARN])) == []
+    assert sim.run(sim.host.claims.unclaimed([ARN])) == []
     assert sim.counts == {}
 
 

@@ -115,6 +115,25 @@ def test_an_image_that_is_deleted_while_it_is_restored_leaves_nothing_to_restore
 
 
 @pytest.mark.parametrize("reading", ["not-found", "state"])
+def test_a_deletion_that_a_read_does_not_show_yet_leaves_nothing_to_restore(
+    make_stack: MakeStack, reading: str
+) -> None:
+    """The restoring start is refused before reads show that the image is gone."""
+    stack = make_stack(variants={"consistency": "lag", "deleted-image": reading}, execution_time="1s")
+    created = stack.up(state="DISABLED", on_destroy="restore", **AMIS)
+    deleted = []
+
+    def delete_first(when: str, operation: str) -> None:
+        if (when, operation) == ("before", "start_resource_state_update") and not deleted:
+            deleted.append(stack.start("DELETED", executionRole="R", includeResources={"amis": True}))
+            stack.loop.now += 2
+
+    handler = stack.handler(StateUpdateHandler, delete_first)
+    assert run(handler.delete(Call("delete", "u"), created.state), stack.loop) is None
+    assert deleted
+
+
+@pytest.mark.parametrize("reading", ["not-found", "state"])
 @pytest.mark.parametrize("amis", [[{}], []], ids=["AMIs", "no AMIs"])
 def test_a_deletion_whose_state_is_lost_is_adopted(make_stack: MakeStack, amis: list[Any], reading: str) -> None:
     """Also of an image without AMIs, as one whose build failed, and where a start of it is refused as invalid."""
