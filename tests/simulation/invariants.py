@@ -454,7 +454,10 @@ class Invariants:
         last = executions[0] if executions else None
         if state != target:
             # A deletion may have kept the record. Somebody else may have changed that since, to the state that it had.
-            deletions = [each for each in (executions[:1] if alone else executions) if each.target == "DELETED"]
+            # A removal that failed has changed nothing, and this declaration does not ask for it.
+            removals = {each.execution for each in world.writes_of(arn) if is_removal(each)}
+            own = [each for each in executions if each.id not in removals or each.status == "SUCCESS"]
+            deletions = [each for each in (own[:1] if alone else executions) if each.target == "DELETED"]
             kept = target == "DELETED" and any(each.status == "SUCCESS" for each in deletions)
             if not kept:
                 self.add(LOST, f"{where}, and it is {state}")
