@@ -90,20 +90,29 @@ async def is_schedule(client: ImageClient, execution: Execution) -> bool:
 
 
 async def find_execution_with_another_role(change: Change, client: ImageClient) -> Answer | None:
-    """Return the execution of a token that the service knows with other parameters; None if it is not found.
+    """Return the execution of a token that the service knows with other parameters; None if that is not certain.
 
     The role is the only parameter that a derived token leaves out, so this change was started with another role and the
-    response was lost. Its execution is the newest of the image's that does the same.
+    response was lost. Its execution is the newest of the image's that does the same; if that has ended, and the one
+    before does the same too, it may be either, and their exclusion rules may differ.
     """
+    found: Answer | None = None
     for execution in sorted(await client.executions(), key=lambda execution: execution.sort_time, reverse=True):
         if execution.id == change.superseded:
             break
         if execution.policy_arn or (change.update_at is None and await is_schedule(client, execution)):
             # Not started by this change, which is no schedule.
             continue
-        if await client.find_action(execution.id) in {ACTION[change.target], None}:
-            return Answer(execution.id, certain=False)
-    return None
+        if await client.find_action(execution.id) not in {ACTION[change.target], None}:
+            if found:
+                break
+        elif found:
+            return None
+        else:
+            found = Answer(execution.id, certain=False)
+            if execution.unfinished:
+                break
+    return found
 
 
 async def find_deletion(client: ImageClient, executions: Iterable[Execution]) -> Outcome | None:

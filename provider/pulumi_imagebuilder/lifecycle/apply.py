@@ -151,8 +151,8 @@ class _ChangeRun:
     async def _outcome_of_refusal(self, refusal: ServiceError, token: str) -> Outcome | None:
         """Return the outcome if the image was deleted as declared, or the schedule's time has passed; else None."""
         change, client = self._change, self._client
-        if await client.is_gone(refusal):
-            deletion = await find_deletion(client, self._before.values()) if change.target == IMAGE_GONE else None
+        if change.target == IMAGE_GONE and await client.is_gone(refusal):
+            deletion = await find_deletion(client, self._before.values())
             return replace(deletion, client_token=token) if deletion else None
         if refusal.code == INVALID_REQUEST and change.is_overdue(client.now):
             return await apply(change.without_schedule(), client, self._before_start)

@@ -199,10 +199,22 @@ def test_the_newest_execution_that_does_the_same_answers_for_a_token_with_anothe
     assert with_another_role(sim) == Answer(third, certain=False)
 
 
+def test_which_of_two_executions_answers_for_a_token_with_another_role_is_not_certain() -> None:
+    """Their exclusion rules may differ; but one that is under way would have to end before another could start."""
+    sim = Simulation()
+    started(sim)
+    rules = {"exclusionRules": {"amis": {"regions": ["eu-west-1"]}}}
+    started(sim, {**DISABLE, **rules}, token="another")
+    assert with_another_role(sim) is None
+    running = started(sim, wait=False, token="a third")
+    assert with_another_role(sim) == Answer(running, certain=False)
+
+
 def test_the_order_of_a_list_does_not_matter() -> None:
     sim = Simulation()
     started(sim)
-    newest = started(sim, token="another")
+    started(sim, to("AVAILABLE"), token="another")
+    newest = started(sim, token="a third")
 
     def reverse(parameters: Mapping[str, Any], ask: Callable[..., Any]) -> dict[str, Any]:
         answer: dict[str, Any] = ask()

@@ -302,6 +302,17 @@ def test_another_clients_schedule_is_not_taken_for_a_change_with_another_role(ma
     assert stack.image_state() == "DISABLED"
 
 
+def test_an_execution_with_other_rules_is_not_taken_for_one_with_another_role(make_stack: MakeStack) -> None:
+    """A create that failed leaves no state, but its token and its role are known; since then other rules were used."""
+    stack = make_stack(amis=[{"region": "us-east-1"}, {"region": "eu-west-1"}])
+    rules = {"exclusion_rules": {"amis": {"regions": ["eu-west-1"]}}}
+    assert stack.up(state="DEPRECATED", **rules, **{**AMIS, "execution_role": "Missing"}).error
+    assert stack.up(state="DEPRECATED", **AMIS).error is None
+    done = stack.up(state="DEPRECATED", **rules, **AMIS)
+    assert done.error is None
+    assert [each["status"] for each in done.state["resources"]] == ["SKIPPED", "SUCCESS"]
+
+
 def test_a_repeated_answer_is_not_believed_because_of_a_date_that_was_left(make_stack: MakeStack) -> None:
     """A deprecation within minutes needs no execution; once another client has disabled the image it is carried out."""
     stack = make_stack()
