@@ -444,7 +444,8 @@ class Invariants:
             image = world.image(arn)
             if not alone:
                 return
-            if image is None or image.deprecation_time != at:
+            # An immediate change takes the date off the image; the schedule takes effect all the same.
+            if image is None or (image.deprecation_time != at and not any(each.scheduled for each in unfinished)):
                 self.add(LOST, f"{where} at {at}, and it is scheduled for {image and image.deprecation_time}")
             elif "execution_role" in inputs and len(unfinished) != 1:
                 self.add(LOST, f"{where} at {at}, and {len(unfinished)} executions are under way")

@@ -11,10 +11,13 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from .entities import IMAGE_GONE, Image
+
+_DATE_PRECISION = timedelta(minutes=1)
+"""How far the date that an image shows may be from the one that was asked for: EC2 rounds an AMI's to minutes."""
 
 _MAX_TOKEN = 36
 """Characters of a token: the limit of older models and of other partitions."""
@@ -101,9 +104,10 @@ class Change:
             return True
         if self.target == IMAGE_GONE:
             return keeps_record and execution_id is not None and image.lifecycle_execution_id == execution_id
-        # A schedule that takes effect within minutes has no execution: the image shows its deprecation time.
-        dated = image.state == "AVAILABLE" and image.deprecation_time is not None
-        return execution_id is None and self.update_at is not None and dated
+        if execution_id is not None or self.update_at is None or image.deprecation_time is None:
+            return False
+        # A schedule without an execution: the image shows its deprecation time.
+        return image.state == "AVAILABLE" and abs(image.deprecation_time - self.update_at) < _DATE_PRECISION
 
     def token_candidates(self) -> Iterator[str]:
         """Yield the tokens to try, in order and without end, always the same for the same declared change.

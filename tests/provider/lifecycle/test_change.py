@@ -137,6 +137,8 @@ def test_a_change_without_its_schedule_is_otherwise_the_same() -> None:
 
 
 SET = Image("AVAILABLE", deprecation_time=NOON)
+ROUNDED = Image("AVAILABLE", deprecation_time=NOON + timedelta(seconds=59))
+LATER = Image("AVAILABLE", deprecation_time=NOON + timedelta(minutes=1))
 MARKED = Image("AVAILABLE", lifecycle_execution_id="lce-1")
 
 
@@ -152,6 +154,8 @@ MARKED = Image("AVAILABLE", lifecycle_execution_id="lce-1")
         pytest.param(to("DELETED"), Image("AVAILABLE"), None, False, id="kept, and touched by none"),
         pytest.param(SCHEDULED, SET, None, True, id="a near schedule that is set"),
         pytest.param(SCHEDULED, Image("AVAILABLE"), None, False, id="a near schedule that is not set"),
+        pytest.param(SCHEDULED, ROUNDED, None, True, id="a near schedule, to the minute"),
+        pytest.param(SCHEDULED, LATER, None, False, id="the schedule of another"),
         pytest.param(SCHEDULED, SET, "lce-1", False, id="a schedule that has an execution is no end"),
         pytest.param(to("DEPRECATED"), SET, None, False, id="no schedule"),
     ],
