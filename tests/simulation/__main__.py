@@ -22,7 +22,7 @@ from .shrinking import shrink
 from .simulator import Report
 
 _MAX_SHOWN = 5
-"""How many failing histories are shrunk and shown."""
+"""How many failing histories are shrunk and shown; of the others the seed is enough."""
 
 _REPORT_EVERY = 60.0
 """Seconds after which a line says how far it is."""
@@ -43,6 +43,8 @@ def main() -> int:
             failed.append(seed)
             if len(failed) <= _MAX_SHOWN:
                 _show(seed)
+            else:
+                print(f"\nseed {seed}: python -m tests.simulation --histories 1 --seed {seed}", flush=True)
         if time.monotonic() - reported >= _REPORT_EVERY:
             reported = time.monotonic()
             print(f"  {round(reported - began)} s: {figures['histories']} histories, {len(failed)} failed", flush=True)

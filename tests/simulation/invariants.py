@@ -482,8 +482,10 @@ class Invariants:
             did.pop("exclusionRules", None)
         for body in (did, declared):
             body.pop("updateAt", None)
-            if execution and execution.scheduled and write and write.call.name != declaration.name:
-                # Until its time a schedule shows nothing but its time: a new resource takes over what has the same.
+            new = write and (write.call.name != declaration.name or write.call.operation == "create")
+            if execution and execution.scheduled and new:
+                # Until its time a schedule shows nothing but its time: a resource without a state takes over what has
+                # the same.
                 body.pop("exclusionRules", None)
                 body.pop("includeResources", None)
         # A deletion may have been another one, and there is nothing left to be deleted.
