@@ -453,10 +453,10 @@ class Invariants:
         if outputs.get("image_state") != state and at is None:
             self.add(LOST, f"{where}, it is {state}, and the state has {outputs.get('image_state')}")
         last = executions[0] if executions else None
+        removals = {each.execution for each in world.writes_of(arn) if is_removal(each)}
         if state != target:
             # A deletion may have kept the record. Somebody else may have changed that since, to the state that it had.
             # A removal that failed has changed nothing, and this declaration does not ask for it.
-            removals = {each.execution for each in world.writes_of(arn) if is_removal(each)}
             own = [each for each in executions if each.id not in removals or each.status == "SUCCESS"]
             deletions = [each for each in (own[:1] if alone else executions) if each.target == "DELETED"]
             kept = target == "DELETED" and any(each.status == "SUCCESS" for each in deletions)
@@ -464,6 +464,9 @@ class Invariants:
                 self.add(LOST, f"{where}, and it is {state}")
                 return
         if not alone or last is None or last.status != "SUCCESS" or "include_resources" not in inputs:
+            return
+        if last.target == "DELETED" and target != "DELETED" and last.id in removals:
+            # A clean-up has left the record as it was, in a run that was killed.
             return
         recorded = outputs.get("lifecycle_execution_id", "")
         write = world.write_of(recorded)

@@ -231,10 +231,14 @@ class _ChangeRun:
         return False
 
     async def _may_be_own(self, execution: Execution) -> bool:
+        """Return whether an unfinished execution may be this change's, which takes AMIs away and so is no schedule."""
         if execution.policy_arn:
             return False
         try:
-            return await self._client.find_action(execution.id) in {ACTION[self._change.target], None}
+            action = await self._client.find_action(execution.id)
+            return action == ACTION[self._change.target] or (
+                action is None and not await is_schedule(self._client, execution)
+            )
         except ExecutionUnknown:
             return True
 

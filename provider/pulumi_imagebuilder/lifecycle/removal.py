@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,17 +11,29 @@ from .adoption import find_deletion
 from .apply import BeforeStart, apply, wait_until_built
 from .change import Change
 from .client import ExecutionUnknown, ImageClient
-from .entities import IMAGE_GONE, Outcome
-from .polling import cancel_and_wait
+from .entities import CONSISTENCY_WINDOW, EXECUTION_SUCCEEDED, EXECUTION_UNSUCCESSFUL, IMAGE_GONE, Outcome
+from .polling import cancel_and_wait, poll_delay
 from .state import UpdateState
 
 
 async def cancel(state: UpdateState, client: ImageClient) -> None:
-    """Cancel the execution in the state if it is unfinished, and wait until it is cancelled or has ended."""
-    if state.lifecycle_execution_id:
-        # The service does not keep executions forever; one that it does not know has ended.
-        with contextlib.suppress(ExecutionUnknown):
-            await cancel_and_wait(client, state.lifecycle_execution_id)
+    """Cancel the execution in the state if it is unfinished, and wait until it is cancelled or has ended.
+
+    The service does not keep executions forever; one that it does not know has ended, unless it has just begun.
+    """
+    execution_id, had_ended = state.lifecycle_execution_id, state.status in EXECUTION_SUCCEEDED | EXECUTION_UNSUCCESSFUL
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    while execution_id:
+        try:
+            await cancel_and_wait(client, execution_id)
+            return
+        except ExecutionUnknown as error:
+            waited = loop.time() - began
+            if had_ended or waited > CONSISTENCY_WINDOW:
+                return
+            client.progress.note = f"lifecycle execution {execution_id} cannot be read yet: {error.reason}"
+            await asyncio.sleep(poll_delay(waited))
 
 
 async def restore(state: UpdateState, request: Mapping[str, Any], client: ImageClient) -> None:
@@ -29,7 +41,7 @@ async def restore(state: UpdateState, request: Mapping[str, Any], client: ImageC
 
     All that the update changed is restored, whatever has happened to the AMIs since. So of the exclusion rules only the
     regions are sent: an AMI that is public, shared, tagged or launched now may not have been when it was changed. There
-    is nothing to restore if the image has vanished.
+    is nothing to restore if the image has vanished, nor of what was deleted: then a deletion under way is cancelled.
 
     Args:
         state: the state of the update.
@@ -40,9 +52,10 @@ async def restore(state: UpdateState, request: Mapping[str, Any], client: ImageC
         ExecutionFailed: the restoring execution failed.
         ServiceError: the service refused.
     """
-    if "updateAt" in request:
+    is_deletion = request["state"]["status"] == IMAGE_GONE
+    if is_deletion or "updateAt" in request:
         await cancel(state, client)
-    if (await client.find_image(fresh=True)).state == IMAGE_GONE:
+    if is_deletion or (await client.find_image(fresh=True)).state == IMAGE_GONE:
         return
     regions = request.get("exclusionRules", {}).get("amis", {}).get("regions")
     undo = {

@@ -441,3 +441,65 @@ def test_a_start_is_checked_though_an_execution_of_somebody_else_is_under_way(ma
     refused = run(handler.create(Call("create", "u"), inputs), stack.loop)
     assert "2 AMIs would be disabled, and max_amis is 1: nothing is started" in str(refused.error)
     assert [each.target for each in stack.world.executions(ARN)] == ["DEPRECATED"]
+
+
+def test_a_start_is_checked_though_the_schedule_of_somebody_else_is_cancelled_meanwhile(make_stack: MakeStack) -> None:
+    """It is not taken for this change, which takes AMIs away and so is no schedule."""
+    stack = make_stack(amis=[{}, {}])
+    far = datetime.now(UTC) + timedelta(days=30)
+    scheduled = stack.start("DEPRECATED", executionRole="R", includeResources={"amis": True}, updateAt=far)
+    cancelled = []
+
+    def cancel_first(when: str, operation: str) -> None:
+        if (when, operation) == ("before", "start_resource_state_update") and not cancelled:
+            cancel()
+
+    def cancel() -> None:
+        cancelled.append(scheduled["lifecycleExecutionId"])
+        stack.world.inprocess.call(
+            "imagebuilder",
+            "us-east-1",
+            "cancel_lifecycle_execution",
+            {"lifecycleExecutionId": cancelled[0], "clientToken": "cancel"},
+        )
+        stack.loop.now += 30
+
+    stack.loop.call_later(20, lambda: cancelled or cancel())
+    handler = stack.handler(StateUpdateHandler, cancel_first)
+    refused = run(handler.create(Call("create", "u"), stack.inputs(state="DISABLED", max_amis=1, **AMIS)), stack.loop)
+    assert "2 AMIs would be disabled, and max_amis is 1: nothing is started" in str(refused.error)
+    assert [each.target for each in stack.world.executions(ARN)] == ["DEPRECATED"]
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_what_was_deleted_is_not_restored(make_stack: MakeStack, wait: bool) -> None:
+    """An image can leave a fleet in the update that turns to another state and to `on_destroy="restore"`."""
+    stack = make_stack(amis=[{}, {"tags": {"keep": "yes"}}])
+    rules = {"exclusion_rules": {"amis": {"tag_map": {"keep": "yes"}}}}
+    created = stack.up(in_use="ignore", wait=wait, **rules, **DELETED)
+    assert created.error is None
+    left = {**created.state, "on_destroy": "restore"}
+    assert run(stack.handler(StateUpdateHandler).delete(Call("delete", "u"), left), stack.loop) is None
+    assert [each.status for each in stack.world.executions(ARN)] == ["SUCCESS" if wait else "CANCELLED"]
+
+
+def test_an_execution_that_has_just_begun_is_cancelled_once_it_can_be_read(make_stack: MakeStack) -> None:
+    """Of a run that was cancelled a moment ago, where reads lag behind the start."""
+    stack = make_stack(variants={"consistency": "lag"})
+    created = stack.up(state="DEPRECATED", on_destroy="cancel", **AMIS)
+    begun = stack.start("DISABLED", executionRole="R", includeResources={"amis": True})
+    begun_state = {**created.state, "lifecycle_execution_id": begun["lifecycleExecutionId"], "status": "PENDING"}
+    assert run(stack.handler(StateUpdateHandler).delete(Call("delete", "u"), begun_state), stack.loop) is None
+    assert [each.status for each in stack.world.executions(ARN)] == ["SUCCESS", "CANCELLED"]
+
+
+def test_an_execution_that_the_service_has_forgotten_is_not_waited_for_long(make_stack: MakeStack) -> None:
+    stack = make_stack()
+    created = stack.up(state="DEPRECATED", on_destroy="cancel", **AMIS)
+    forgotten = {**created.state, "lifecycle_execution_id": "lce-00000000-0000-4000-8000-000000000000"}
+    handler = stack.handler(StateUpdateHandler)
+    began = stack.loop.time()
+    assert run(handler.delete(Call("delete", "u"), forgotten), stack.loop) is None
+    assert stack.loop.time() - began < 1
+    assert run(handler.delete(Call("delete", "u"), {**forgotten, "status": "IN_PROGRESS"}), stack.loop) is None
+    assert 30 < stack.loop.time() - began < 40
