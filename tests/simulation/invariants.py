@@ -229,6 +229,9 @@ class Invariants:
         target, image = asked["state"]["status"], self._world.image(write.arn)
         if target not in ("DISABLED", "DELETED") or not asked.get("includeResources", {}).get("amis") or image is None:
             return 0
+        if self._world.touched_by_others(write.arn, write.by, write.at - _RACE):
+            # AMIs that somebody else has brought back, or had built again, since they were counted.
+            return 0
         rules = asked.get("exclusionRules", {}).get("amis", {})
         return sum(
             self._world.ami_state(ami) not in ("gone", "disabled" if target == "DISABLED" else "")
@@ -533,6 +536,9 @@ def _evidence_was_lost(before: Write, write: Write, ended_at: float) -> bool:
     if not had_state and ended_at > write.at - _RACE:
         # It was still under way when it was looked for, and the start was not refused any more.
         return True
+    if before.call.operation == "create" and had_state:
+        # It was done by a resource whose create failed, and which is in no state.
+        return before.call.name != write.call.name
     if had_state or (before.call.operation == "create" and before.call.name == write.call.name):
         return False
     inputs = write.call.news

@@ -238,8 +238,7 @@ class _Play:
         return execution is not None and (execution.end is None or self.world.ended_at(execution) > at)
 
     def _recorded(self) -> str:
-        names = {each.name for step in self.history.steps[-1:] for each in step.program}
-        return str([each.outputs for each in self.stack("dev").resources if each.name in names])
+        return str([each.outputs for each in self.stack("dev").resources])
 
     async def _quieten(self) -> None:
         """Wait until nothing is under way but our own schedules."""

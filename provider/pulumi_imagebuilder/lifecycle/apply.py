@@ -236,9 +236,7 @@ class _ChangeRun:
             return False
         try:
             action = await self._client.find_action(execution.id)
-            return action == ACTION[self._change.target] or (
-                action is None and not await is_schedule(self._client, execution)
-            )
+            return action == ACTION[self._change.target] or (action is None and await self._is_at_work(execution))
         except ExecutionUnknown:
             return True
 

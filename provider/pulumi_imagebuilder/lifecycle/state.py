@@ -210,9 +210,12 @@ async def refresh(state: UpdateState, target: str, client: ImageClient) -> Updat
         return None
     fresh = await _read_execution(state, target, image, client)
     # The execution may have ended after the image was read.
-    image = await _read_again_while_stale(
-        image, {target, fresh.result_state}, state.status != fresh.status, fresh, client
-    )
+    has_ended = state.status != fresh.status
+    succeeded = has_ended and fresh.status in EXECUTION_SUCCEEDED
+    # A deletion keeps the image record only if it has left out something under it.
+    keeps_state = not succeeded or any(resource["status"] == "SKIPPED" for resource in fresh.resources)
+    expected = {target, fresh.result_state} if keeps_state else {target}
+    image = await _read_again_while_stale(image, expected, has_ended, fresh, client)
     fresh = replace(
         fresh,
         image_state=image.state,

@@ -443,11 +443,17 @@ def test_a_start_is_checked_though_an_execution_of_somebody_else_is_under_way(ma
     assert [each.target for each in stack.world.executions(ARN)] == ["DEPRECATED"]
 
 
-def test_a_start_is_checked_though_the_schedule_of_somebody_else_is_cancelled_meanwhile(make_stack: MakeStack) -> None:
-    """It is not taken for this change, which takes AMIs away and so is no schedule."""
+@pytest.mark.parametrize("dated", [True, False])
+def test_a_start_is_checked_though_the_schedule_of_somebody_else_is_cancelled_meanwhile(
+    make_stack: MakeStack, dated: bool
+) -> None:
+    """It is not taken for this change, which takes AMIs away and so is no schedule, whatever the image shows."""
     stack = make_stack(amis=[{}, {}])
     far = datetime.now(UTC) + timedelta(days=30)
     scheduled = stack.start("DEPRECATED", executionRole="R", includeResources={"amis": True}, updateAt=far)
+    if not dated:
+        stack.start("AVAILABLE")
+        run(asyncio.sleep(700), stack.loop)
     cancelled = []
 
     def cancel_first(when: str, operation: str) -> None:
@@ -503,3 +509,13 @@ def test_an_execution_that_the_service_has_forgotten_is_not_waited_for_long(make
     assert stack.loop.time() - began < 1
     assert run(handler.delete(Call("delete", "u"), {**forgotten, "status": "IN_PROGRESS"}), stack.loop) is None
     assert 30 < stack.loop.time() - began < 40
+
+
+def test_a_refresh_shows_that_an_image_is_gone_whose_deletion_ends_meanwhile(make_stack: MakeStack) -> None:
+    stack = make_stack()
+    created = stack.up(wait=False, in_use="ignore", **DELETED)
+    assert created.state["image_state"] == "AVAILABLE"
+    handler = stack.handler(StateUpdateHandler, _Pause(stack, "list_lifecycle_execution_resources", 20))
+    read, error = run(handler.read(Call("read", "u"), created.state), stack.loop)
+    assert error is None
+    assert (read["status"], read["image_state"]) == ("SUCCESS", "DELETED")
