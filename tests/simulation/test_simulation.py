@@ -1,5 +1,6 @@
-"""As many random histories as a minute allows, of new seeds each time; `make simulate` tries more."""
+"""As many random histories as a minute allows, other ones each time; `make simulate` tries new seeds."""
 
+import random
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,11 +10,16 @@ ROOT = Path(__file__).resolve().parents[2]
 
 SECONDS = 60
 
+TRIED = range(40_000_000, 40_090_000)
+"""Seeds of which none fails, nor one of the 10,000 after them: what fails is due to what was changed last."""
+
 
 def test_histories_keep_all_invariants(record_property: Callable[[str, object], None]) -> None:
     """What is declared is done once and not undone, whatever goes wrong meanwhile."""
+    seed = random.SystemRandom().choice(TRIED)
     command = [sys.executable, "-m", "tests.simulation", "--seconds", str(SECONDS), "--processes", "1"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
-    seed, *_, figures = done.stdout.splitlines()
-    record_property("simulation", f"{seed}: {figures}")
+    done = subprocess.run(
+        [*command, "--seed", str(seed)], cwd=ROOT, capture_output=True, text=True, timeout=SECONDS + 600
+    )
+    record_property("simulation", f"seed {seed}: {done.stdout.splitlines()[-1]}")
     assert done.returncode == 0, done.stdout + done.stderr

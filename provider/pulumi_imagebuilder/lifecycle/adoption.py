@@ -89,30 +89,34 @@ async def is_schedule(client: ImageClient, execution: Execution) -> bool:
     return (await client.find_image(fresh=True)).deprecation_is_ahead(snapshot.at)
 
 
-async def find_execution_with_another_role(change: Change, client: ImageClient) -> Answer | None:
-    """Return the execution of a token that the service knows with other parameters; None if that is not certain.
+async def find_execution_with_another_role(change: Change, client: ImageClient, known: int = 1) -> Answer | None:
+    """Return the execution of tokens that the service knows with other parameters; None if that is not certain.
 
     The role is the only parameter that a derived token leaves out, so this change was started with another role and the
-    response was lost. Its execution is the newest of the image's that does the same; if that has ended, and the one
-    before does the same too, it may be either, and their exclusion rules may differ.
+    responses were lost. Its last execution is the newest of the image's that does the same, unless it has ended and
+    more of them do than tokens are known: one of these has perhaps other exclusion rules.
+
+    Args:
+        change: what is declared.
+        client: the image's client.
+        known: how many of the change's tokens the service knows with other parameters.
     """
-    found: Answer | None = None
+    same: list[Execution] = []
     for execution in sorted(await client.executions(), key=lambda execution: execution.sort_time, reverse=True):
         if execution.id == change.superseded:
             break
         if execution.policy_arn or (change.update_at is None and await is_schedule(client, execution)):
             # Not started by this change, which is no schedule.
             continue
-        if await client.find_action(execution.id) not in {ACTION[change.target], None}:
-            if found:
+        if await client.find_action(execution.id) in {ACTION[change.target], None}:
+            same.append(execution)
+            if execution.unfinished or len(same) > known:
                 break
-        elif found:
-            return None
-        else:
-            found = Answer(execution.id, certain=False)
-            if execution.unfinished:
-                break
-    return found
+        elif same:
+            break
+    if not same or (len(same) > known and not same[0].unfinished):
+        return None
+    return Answer(same[0].id, certain=False)
 
 
 async def find_deletion(client: ImageClient, executions: Iterable[Execution]) -> Outcome | None:

@@ -104,6 +104,8 @@ class _ChangeRun:
         self._before_start = before_start
         self._listed: Sequence[Execution] | None = None
         """The executions as just listed; None if they have to be listed again."""
+        self._known_with_another_role = 0
+        """How many tokens the service knows with other parameters."""
         self._before: dict[str, Execution] = {}
         """The image's executions from before this run, which may have ended long ago."""
 
@@ -178,7 +180,8 @@ class _ChangeRun:
                     if adoptable:
                         return adoptable
                 elif error.code == "IdempotentParameterMismatchException" and token != change.client_token:
-                    return await find_execution_with_another_role(change, client)
+                    self._known_with_another_role += 1
+                    return await find_execution_with_another_role(change, client, self._known_with_another_role)
                 elif _concerns_role(error) and "executionRole" in change.request:
                     refused_since = refused_since if refused_for_role else loop.time()
                     refused_for_role = True

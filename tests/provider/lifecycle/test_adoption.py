@@ -185,8 +185,10 @@ def test_the_execution_of_a_policy_is_no_schedule() -> None:
 # --- another role ---
 
 
-def with_another_role(sim: Simulation, request: Mapping[str, Any] = DISABLE, **options: Any) -> Answer | None:
-    return sim.run(adoption.find_execution_with_another_role(Change(ARN, request, **options), sim.client()))
+def with_another_role(
+    sim: Simulation, request: Mapping[str, Any] = DISABLE, known: int = 1, **options: Any
+) -> Answer | None:
+    return sim.run(adoption.find_execution_with_another_role(Change(ARN, request, **options), sim.client(), known))
 
 
 def test_the_newest_execution_that_does_the_same_answers_for_a_token_with_another_role() -> None:
@@ -204,8 +206,9 @@ def test_which_of_two_executions_answers_for_a_token_with_another_role_is_not_ce
     sim = Simulation()
     started(sim)
     rules = {"exclusionRules": {"amis": {"regions": ["eu-west-1"]}}}
-    started(sim, {**DISABLE, **rules}, token="another")
+    second = started(sim, {**DISABLE, **rules}, token="another")
     assert with_another_role(sim) is None
+    assert with_another_role(sim, known=2) == Answer(second, certain=False)
     running = started(sim, wait=False, token="a third")
     assert with_another_role(sim) == Answer(running, certain=False)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ConnectionClosedError
+from imagebuilder_emulator import roles
 from pulumi_imagebuilder.claims import Claims
 from pulumi_imagebuilder.handlers import CleanupHandler, Handler, StateUpdateHandler
 from pulumi_imagebuilder.host import Call, Host
@@ -311,6 +312,16 @@ def test_an_execution_with_other_rules_is_not_taken_for_one_with_another_role(ma
     done = stack.up(state="DEPRECATED", **rules, **AMIS)
     assert done.error is None
     assert [each["status"] for each in done.state["resources"]] == ["SKIPPED", "SUCCESS"]
+
+
+def test_what_was_started_again_with_another_role_is_not_started_once_more(make_stack: MakeStack) -> None:
+    """Neither the create that failed nor the one that was killed left a state: both tokens are known with that role."""
+    stack = make_stack()
+    assert stack.up(state="DEPRECATED", triggers=["x"], **{**AMIS, "execution_role": "Late"}).error
+    roles.create("Late", "123456789012")
+    assert stack.up(state="DEPRECATED", triggers=["x"], **{**AMIS, "execution_role": "Late"}).error is None
+    assert stack.up(state="DEPRECATED", triggers=["x"], **AMIS).error is None
+    assert [each.status for each in stack.world.executions(ARN)] == ["FAILED", "SUCCESS"]
 
 
 def test_a_repeated_answer_is_not_believed_because_of_a_date_that_was_left(make_stack: MakeStack) -> None:
