@@ -18,8 +18,8 @@ def test_fifty_clients() -> None:
 
 
 def test_work_does_not_grow_with_what_is_there() -> None:
-    """An execution costs about the same among a thousand images as among a hundred."""
-    among_few, among_many = cost(100), cost(1000)
+    """An execution costs about the same among a thousand images as among a hundred, other work on the machine aside."""
+    among_few, among_many = (min(cost(images) for _ in range(3)) for images in (100, 1000))
     assert among_many < 4 * among_few, f"{among_few * 1000:.2f} ms an image of 100, {among_many * 1000:.2f} ms of 1000"
 
 
