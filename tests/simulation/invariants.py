@@ -10,6 +10,7 @@ from typing import Any
 from imagebuilder_emulator.aws_effects import exclusion_reason
 from imagebuilder_emulator.entities import Execution
 from pulumi_imagebuilder.lifecycle.guard import PREVIEW_TIME_LIMIT
+from pulumi_imagebuilder.lifecycle.references import MAX_AGE
 from pulumi_imagebuilder.lifecycle.state import DECLARED_AT, PREVIOUS
 from pulumi_imagebuilder.validation import Kind, request
 
@@ -201,6 +202,13 @@ class Invariants:
         if mode in ("warn", "ignore") or target not in ("DISABLED", "DELETED") or image is None:
             return
         if not asked.get("includeResources", {}).get("amis"):
+            return
+        if any(
+            each.target == "AVAILABLE" and "amis" in each.includes and self._world.ended_at(each) > write.at - MAX_AGE
+            for each in self._world.executions(write.arn)
+            if each.end
+        ):
+            # AMIs were brought back that were disabled when they were looked at.
             return
         rules = asked.get("exclusionRules", {}).get("amis", {})
         for ami in image.amis:

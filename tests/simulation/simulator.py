@@ -282,8 +282,8 @@ class _Play:
                 return True
             recorded = str([each.outputs for each in self.stack("dev").resources if each.name == name])
             for arn in declaration.arns:
-                pending = [each for each in self.world.executions(arn) if each.unfinished and each.scheduled]
-                if "time limit" in error and pending and pending[0].id not in recorded:
+                schedules = [each for each in self.world.executions(arn) if each.scheduled]
+                if "time limit" in error and schedules and schedules[0].id not in recorded:
                     # Another resource's schedule, which is for that one to cancel: after this one, which waits.
                     return True
                 if declaration.inputs["state"] != "DELETED" and self.world.state(arn) in ("DELETED", "FAILED"):

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from ..aws import OnRetry
 from ..durations import format_elapsed
 from ..errors import ImageBuilderError, PermanentError
-from .entities import GONE, IMAGE_GONE
+from .entities import GONE, IMAGE_GONE, IMAGE_UNSTABLE, Image
 from .progress import Progress
 from .references import MAX_AGE, ReferenceSurvey
 from .verdict import AmiChange, Verdict, describe_unread
@@ -94,14 +94,14 @@ class Guard:
 
         Raises:
             InUse: the AMIs are in use, or a region did not answer.
-            PermanentError: there are more AMIs than ``max_amis``, one is protected from deregistration, or the caller
-                lacks a permission to look up what uses them.
+            PermanentError: there are more AMIs than ``max_amis``, or the image is being built, so that their number is
+                not known; one is protected from deregistration; the caller lacks a permission to look them up.
         """
         change = AmiChange.parse(request)
         if change is None:
             return
         try:
-            await self._check_max_amis(change, progress.retrying)
+            await self._check_max_amis(arn, change, progress.retrying)
             if self._mode != "ignore":
                 await self._check_uses(arn, change, progress, warn)
         finally:
@@ -123,7 +123,7 @@ class Guard:
             verdict = await self._judge([arn], change, progress.retrying, max_age=wait / 2)
             wait = min(2 * wait, _LONGEST_WAIT)
 
-    async def _check_max_amis(self, change: AmiChange, on_retry: OnRetry) -> None:
+    async def _check_max_amis(self, arn: str, change: AmiChange, on_retry: OnRetry) -> None:
         if self._max_amis is None:
             return
         if self._most_amis is None:
@@ -132,6 +132,12 @@ class Guard:
         error = self._too_many(self._most_amis, change)
         if error:
             raise error
+        image = (await self._survey.read_images([arn]))[arn]
+        if isinstance(image, Image) and image.state in IMAGE_UNSTABLE:
+            raise PermanentError(
+                f"the image is {image.state}, and max_amis cannot be held against the AMIs that it will have",
+                next_step="run the same command again once it is built",
+            )
 
     def _too_many(self, amis: int, change: AmiChange) -> ImageBuilderError | None:
         if self._max_amis is None or amis <= self._max_amis:

@@ -532,6 +532,19 @@ async def test_it_is_looked_at_again_when_a_minute_has_passed() -> None:
     assert service.count("describe_image_references") == 4 + 2
 
 
+@pytest.mark.parametrize("mode", ["refuse", "ignore"])
+def test_a_cap_cannot_be_held_against_an_image_that_is_being_built(mode: str) -> None:
+    """It may be built, and have AMIs, when the start arrives."""
+    service = FakeService()
+    service.images[service.add_image()] = {"arn": arn_of(), "state": {"status": "BUILDING"}}
+    error = Checks(service, mode, max_amis=5).refusal()
+    assert str(error) == (
+        "the image is BUILDING, and max_amis cannot be held against the AMIs that it will have; run the same command "
+        "again once it is built"
+    )
+    run(Checks(service, mode).check())
+
+
 @pytest.mark.parametrize(("max_amis", "passed"), [(None, True), (4, True), (3, False)])
 def test_a_cap_holds_for_all_images_of_a_fleet(max_amis: int | None, passed: bool) -> None:
     service = FakeService()
