@@ -203,12 +203,7 @@ class Invariants:
             return
         if not asked.get("includeResources", {}).get("amis"):
             return
-        if any(
-            each.target == "AVAILABLE" and "amis" in each.includes and self._world.ended_at(each) > write.at - MAX_AGE
-            for each in self._world.executions(write.arn)
-            if each.end
-        ):
-            # AMIs were brought back that were disabled when they were looked at.
+        if self._restored_since_check(write):
             return
         rules = asked.get("exclusionRules", {}).get("amis", {})
         for ami in image.amis:
@@ -222,6 +217,14 @@ class Invariants:
                 and exclusion_reason(ami, rules, self._world.now) is None
             ):
                 self.add("in use", f"{call.operation} of {call.name} takes away {ami.id}, which a {kind} uses")
+
+    def _restored_since_check(self, write: Write) -> bool:
+        """Return whether AMIs were restored that were disabled when the guard looked at them."""
+        return any(
+            each.target == "AVAILABLE" and "amis" in each.includes and self._world.ended_at(each) > write.at - MAX_AGE
+            for each in self._world.executions(write.arn)
+            if each.end
+        )
 
     def check_max_amis(self, write: Write) -> None:
         """Check that a call of the engine takes away no more AMIs than it may, with what it has started before."""
@@ -237,8 +240,7 @@ class Invariants:
         target, image = asked["state"]["status"], self._world.image(write.arn)
         if target not in ("DISABLED", "DELETED") or not asked.get("includeResources", {}).get("amis") or image is None:
             return 0
-        if self._world.touched_by_others(write.arn, write.by, write.at - _RACE):
-            # AMIs that somebody else has brought back, or had built again, since they were counted.
+        if self._restored_since_check(write):
             return 0
         rules = asked.get("exclusionRules", {}).get("amis", {})
         return sum(

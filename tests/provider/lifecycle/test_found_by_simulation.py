@@ -458,7 +458,7 @@ def test_a_start_is_checked_though_an_execution_of_somebody_else_is_under_way(ma
 def test_a_start_is_checked_though_the_schedule_of_somebody_else_is_cancelled_meanwhile(
     make_stack: MakeStack, dated: bool
 ) -> None:
-    """It is not taken for this change, which takes AMIs away and so is no schedule, whatever the image shows."""
+    """A change that disables AMIs is never a schedule, so the schedule cannot be this change."""
     stack = make_stack(amis=[{}, {}])
     far = datetime.now(UTC) + timedelta(days=30)
     scheduled = stack.start("DEPRECATED", executionRole="R", includeResources={"amis": True}, updateAt=far)
