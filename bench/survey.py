@@ -9,7 +9,7 @@ import asyncio
 import sys
 import time
 
-from pulumi_imagebuilder.aws import Service
+from pulumi_imagebuilder.aws.service import Service
 from pulumi_imagebuilder.lifecycle.fleet import RunContext
 
 

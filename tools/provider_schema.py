@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pulumi_imagebuilder import names, resources
-from pulumi_imagebuilder.aws import Configuration
+from pulumi_imagebuilder.aws.configuration import Configuration
 from pulumi_imagebuilder.lifecycle.entities import parse_resource
 from pulumi_imagebuilder.lifecycle.state import OUTPUTS
 from pulumi_imagebuilder.plugin import schema as plugin_schema

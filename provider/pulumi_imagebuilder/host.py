@@ -8,9 +8,8 @@ import functools
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from .aws import Service
 from .claims import Claims
 from .engine import Engine
 from .errors import (
@@ -29,6 +28,9 @@ from .errors import (
 from .lifecycle.fleet import ImageTask, Results, RunContext, run_tasks
 from .lifecycle.progress import STARTING, FleetProgress, Progress, group_failures
 from .text import count
+
+if TYPE_CHECKING:
+    from .aws.service import Service
 
 T = TypeVar("T")
 

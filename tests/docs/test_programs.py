@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from imagebuilder_emulator.emulator import Emulator
 from pages import PIECES, Piece
-from pulumi_imagebuilder.aws import Service
+from pulumi_imagebuilder.aws.service import Service
 from pulumi_imagebuilder.engine import Engine
 from pulumi_imagebuilder.handlers import HANDLERS
 from pulumi_imagebuilder.host import Call, Host

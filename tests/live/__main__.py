@@ -18,8 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import boto3
-import botocore
+import botocore.session
 from botocore.exceptions import BotoCoreError, ClientError
 from imagebuilder_emulator.variants import VARIANTS
 from pulumi_imagebuilder import __version__
@@ -41,7 +40,7 @@ _OPTION = {Stage.AMIS: "--with-amis", Stage.DELETE: "--with-amis --delete"}
 def main(
     arguments: Sequence[str] | None = None,
     *,
-    session: boto3.Session | None = None,
+    session: botocore.session.Session | None = None,
     ask: Callable[[str], str] = input,
     sleep: Callable[[float], None] = time.sleep,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -50,7 +49,7 @@ def main(
 
     Args:
         arguments: the command line. Default: that of the process.
-        session: credentials. Default: boto3's own chain and environment.
+        session: credentials. Default: botocore's own chain and environment.
         ask: shows a question and returns the answer.
         sleep: waits, in seconds.
         now: the time.
@@ -60,7 +59,7 @@ def main(
         line that cannot be used, 3 where the image could not be given back as it was, 130 after Ctrl-C.
     """
     options = _parse(arguments)
-    trial = Trial(options.image, options.role, session or boto3.Session(), sleep, now, _say)
+    trial = Trial(options.image, options.role, session or botocore.session.Session(), sleep, now, _say)
     wanted = [Stage.READ, Stage.RECORD]
     wanted += [Stage.AMIS] if options.with_amis else []
     wanted += [Stage.DELETE] if options.delete else []
@@ -226,7 +225,7 @@ def _facts(trial: Trial, outcomes: dict[str, str], problem: str | None) -> dict[
     return {
         "format": FORMAT,
         "endpoint": endpoint_of(trial.recorder.calls),
-        "versions": {"pulumi-imagebuilder": __version__, "boto3": boto3.__version__, "botocore": botocore.__version__},
+        "versions": {"pulumi-imagebuilder": __version__, "botocore": botocore.__version__},
         "variants": {name: trial.reading(name) or "not shown" for name in VARIANTS},
         "observations": trial.observations,
         "steps": steps,

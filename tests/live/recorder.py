@@ -1,4 +1,4 @@
-"""Record every call that a boto3 session sends, and what was answered."""
+"""Record every call that a botocore session sends, and what was answered."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import boto3
+import botocore.session
 
 
 @dataclass
@@ -62,11 +62,11 @@ class Recorder:
         step: name of the step that makes the calls that come.
     """
 
-    def __init__(self, session: boto3.Session, now: Callable[[], datetime]) -> None:
+    def __init__(self, session: botocore.session.Session, now: Callable[[], datetime]) -> None:
         self.calls: list[Call] = []
         self.step = ""
         self._now = now
-        events = session.events
+        events = session.get_component("event_emitter")
         events.register("before-parameter-build", self._keep_parameters)
         events.register("before-call", self._begin)
         events.register("after-call", self._end)

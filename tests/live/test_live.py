@@ -16,7 +16,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import botocore.loaders
 import botocore.session
 import pytest
@@ -113,9 +112,8 @@ class Suite:
             sleep: called before time moves.
             interrupt_start: which ``StartResourceStateUpdate`` Ctrl-C is pressed in, after the service did its work.
         """
-        core = botocore.session.get_session()
-        core.register_component("data_loader", self.loader)
-        session = boto3.Session("access", SECRET, region_name="us-east-1", botocore_session=core)
+        session = with_credentials()
+        session.register_component("data_loader", self.loader)
         starts, questions = 0, []
 
         def press(**_: Any) -> None:
@@ -124,7 +122,7 @@ class Suite:
             if starts == interrupt_start:
                 raise KeyboardInterrupt
 
-        session.events.register("after-call.imagebuilder.StartResourceStateUpdate", press)
+        session.get_component("event_emitter").register("after-call.imagebuilder.StartResourceStateUpdate", press)
 
         def ask(question: str) -> str:
             questions.append(question)
@@ -169,6 +167,13 @@ class Suite:
     def changes(self) -> set[str]:
         """Operations that were called and that only read by no name."""
         return {name for name in self.emulator.requests.counts() if not re.search(r":(Get|List|Describe)[A-Z]", name)}
+
+
+def with_credentials() -> botocore.session.Session:
+    session = botocore.session.Session()
+    session.set_credentials("access", SECRET)
+    session.set_config_variable("region", "us-east-1")
+    return session
 
 
 @pytest.fixture(scope="module")
@@ -360,7 +365,7 @@ def test_amis_that_could_not_be_given_back_are_not_changed(suite: Suite) -> None
     trial: Trial | None = None
     found: dict[str, str] = {}
     for name in ("public", "shared", "foreign", "used", "protected"):
-        session = boto3.Session("access", SECRET, region_name="us-east-1")
+        session = with_credentials()
         clients = trial.clients if trial else {}
         now = suite.emulator.clock.now
         trial = Trial(arn(name), ROLE, session, lambda _: pytest.fail("it waits"), now, print, clients=clients)

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import boto3
 import botocore.config
+import botocore.session
 from botocore.exceptions import ClientError
 from imagebuilder_emulator.variants import VARIANTS
-from pulumi_imagebuilder.aws import Configuration, Service
+from pulumi_imagebuilder.aws.configuration import Configuration
+from pulumi_imagebuilder.aws.service import Service
 from pulumi_imagebuilder.lifecycle.entities import EXECUTION_UNFINISHED
 from pulumi_imagebuilder.lifecycle.references import ImageReferences
 from pulumi_imagebuilder.validation import ImageArn
@@ -40,7 +41,7 @@ class Trial:
     Args:
         arn: the sacrificial image.
         role: the execution role, by name or ARN; None without changes of AMIs.
-        session: the caller's session of boto3.
+        session: the caller's session of botocore.
         sleep: waits, in seconds.
         now: the time.
         say: prints a line.
@@ -64,7 +65,7 @@ class Trial:
 
     arn: str
     role: str | None
-    session: boto3.Session
+    session: botocore.session.Session
     sleep: Callable[[float], None]
     now: Callable[[], datetime]
     say: Callable[[str], None]
@@ -91,7 +92,7 @@ class Trial:
     # --- calls -----------------------------------------------------------------------------------------------------
 
     def call(self, service: str, operation: str, region: str | None = None, **parameters: Any) -> dict[str, Any]:
-        """Call an operation, by boto3's name of it, in the image's region or another.
+        """Call an operation, by botocore's name of it, in the image's region or another.
 
         Raises:
             ClientError: the service answered with an error.
@@ -99,7 +100,7 @@ class Trial:
         key = service, region or self.parts.region
         if key not in self.clients:
             config = botocore.config.Config(retries={"mode": "standard", "total_max_attempts": 5})
-            self.clients[key] = self.session.client(service, region_name=key[1], config=config)
+            self.clients[key] = self.session.create_client(service, region_name=key[1], config=config)
         answer: dict[str, Any] = getattr(self.clients[key], operation)(**parameters)
         return answer
 

@@ -21,7 +21,7 @@ from typing import Any
 from unittest.mock import patch
 
 from pulumi_imagebuilder import errors, host
-from pulumi_imagebuilder.aws import Service
+from pulumi_imagebuilder.aws.service import Service
 from pulumi_imagebuilder.claims import Claims
 from pulumi_imagebuilder.lifecycle import adoption, apply, client, polling, removal, state
 from pulumi_imagebuilder.lifecycle.change import Change

@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 from imagebuilder_emulator.clock import Clock
 from imagebuilder_emulator.environment import Environment
 from imagebuilder_emulator.inprocess import InProcessService
-from pulumi_imagebuilder.aws import Configuration, Service
-from pulumi_imagebuilder.aws.service import is_transient
+from pulumi_imagebuilder.aws.configuration import Configuration
+from pulumi_imagebuilder.aws.service import Service, is_transient
 
 from .virtual_time import VirtualTimeLoop
 

@@ -15,8 +15,8 @@ import pulumi_imagebuilder.handlers.cleanup
 import pulumi_imagebuilder.host
 from botocore.exceptions import ClientError, ConnectionClosedError
 from imagebuilder_emulator.inprocess import InProcessError
-from pulumi_imagebuilder.aws import Configuration, Service
-from pulumi_imagebuilder.aws.service import is_transient
+from pulumi_imagebuilder.aws.configuration import Configuration
+from pulumi_imagebuilder.aws.service import Service, is_transient
 from pulumi_imagebuilder.claims import Claims
 from pulumi_imagebuilder.host import Host
 from pulumi_imagebuilder.lifecycle.entities import EXECUTION_UNFINISHED, IMAGE_UNSTABLE

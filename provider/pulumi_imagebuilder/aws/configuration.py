@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import json
-import os
-import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-import boto3
-import botocore.config
-import botocore.credentials
-import botocore.exceptions
-import botocore.session
-import urllib3
-
-from .._version import __version__
-from ..durations import parse_duration
 from ..errors import ConfigurationError
-
-MAX_CONCURRENT_CALLS = 16
-"""The most concurrent calls to one service in one region; more would only queue at the service."""
 
 UNUSED_KEYS: Mapping[str, str] = {
     "defaultTags": "nothing here is tagged",
@@ -40,28 +25,12 @@ UNUSED_KEYS: Mapping[str, str] = {
 }
 """Keys of pulumi-aws that do not concern calls of Image Builder, with the reason."""
 
-_DATA = Path(__file__).with_name("data")
-"""Additions to botocore's service models, in botocore's own format (``sdk-extras``)."""
-
 _SESSION_SETTINGS = {
     # Names of botocore's own settings → keys of the configuration.
     "config_file": "sharedConfigFiles",
     "credentials_file": "sharedCredentialsFiles",
     "ec2_metadata_service_endpoint": "ec2MetadataServiceEndpoint",
     "ec2_metadata_service_endpoint_mode": "ec2MetadataServiceEndpointMode",
-}
-
-_ROLE_PARAMETERS = {
-    # Members of `assumeRoles` and `assumeRoleWithWebIdentity` → parameters of STS.
-    "externalId": "ExternalId",
-    "sessionName": "RoleSessionName",
-    "policy": "Policy",
-    "policyArns": "PolicyArns",
-    "sourceIdentity": "SourceIdentity",
-    "tags": "Tags",
-    "transitiveTagKeys": "TransitiveTagKeys",
-    "duration": "DurationSeconds",
-    "durationSeconds": "DurationSeconds",
 }
 
 
@@ -198,186 +167,6 @@ class Configuration:
                 f"account {account} is not one of {self.prefix}:allowedAccountIds, "
                 f"which are {', '.join(self.allowed_accounts)}"
             )
-
-    def default_region(self) -> str:
-        """Return the region where none is named, as pulumi-aws finds it: configuration, environment, profile.
-
-        Raises:
-            ConfigurationError: there is none, or the profile does not exist.
-        """
-        region = self.region or os.environ.get("AWS_REGION") or self._profile_session().region_name
-        if not region:
-            raise ConfigurationError(
-                "no region was given", next_step=f"name one, or set {self.prefix}:region in the configuration"
-            )
-        return str(region)
-
-    def session(self, region: str) -> boto3.Session:
-        """Return a new boto3 session with these credentials, for calls in the partition of a region.
-
-        Roles are assumed in their order, at the first call and again when they expire, by the STS of that partition:
-        in ``stsRegion``, else the default region, if these are in the partition; else in ``region`` itself.
-
-        Args:
-            region: where calls go.
-
-        Raises:
-            ConfigurationError: the profile does not exist, or there is nothing to assume a role with.
-        """
-        sts_region = self.sts_region_for(region)
-        session = self._profile_session(sts_region)
-        if self.web_identity is not None:
-            session = self._with_web_identity(self.web_identity, sts_region)
-        for role in self.assume_roles:
-            session = self._with_role(session, role, sts_region)
-        return session
-
-    def sts_region_for(self, region: str) -> str:
-        """Return the region where STS is called for calls in a region."""
-        candidates = (self.sts_region, self.region, os.environ.get("AWS_REGION"), self._profile_session().region_name)
-        return next((name for name in candidates if name and partition_of(name) == partition_of(region)), region)
-
-    def client(self, session: boto3.Session, service: str, region: str, **options: Any) -> Any:
-        """Return a new client of a service.
-
-        Args:
-            session: whose credentials it has.
-            service: boto3's name of the service.
-            region: where it calls.
-            options: what else boto3 takes; a ``config`` takes precedence over what is set here.
-        """
-        if self.verify is False:
-            # The user has asked for it: no warning at each call.
-            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        # boto3 has no public way to its loader, nor to add paths to it.
-        search_paths = session._session.get_component("data_loader").search_paths
-        if str(_DATA) not in search_paths:
-            search_paths.append(str(_DATA))
-        config = self._client_config().merge(options.pop("config", None) or botocore.config.Config())
-        options = {"endpoint_url": self.endpoints.get(service), "verify": self.verify, **options}
-        client = session.client(service, region_name=region, config=config, **options)
-        if self._bypasses_proxies(client.meta.endpoint_url):
-            config = config.merge(botocore.config.Config(proxies={}))
-            client = session.client(service, region_name=region, config=config, **options)
-        return client
-
-    def _bypasses_proxies(self, url: str) -> bool:
-        """Return whether ``noProxy`` names a URL's host, or a domain that it is in."""
-        host = urllib.parse.urlsplit(url).hostname or ""
-        names = [name.strip().lstrip(".") for name in (self.no_proxy or "").split(",")]
-        return any(name == "*" or host == name or host.endswith(f".{name}") for name in names if name)
-
-    def _client_config(self) -> botocore.config.Config:
-        return botocore.config.Config(
-            # `Service.call` retries, and no one else does.
-            retries={"mode": "standard", "total_max_attempts": 1},
-            connect_timeout=5,
-            read_timeout=20,
-            max_pool_connections=MAX_CONCURRENT_CALLS,
-            user_agent_extra=" ".join((f"pulumi-imagebuilder/{__version__}", *self.user_agents)),
-            proxies=dict(self.proxies) if self.proxies else None,
-            use_fips_endpoint=self.fips,
-            use_dualstack_endpoint=self.dualstack,
-        )
-
-    def _profile_session(self, region: str | None = None) -> boto3.Session:
-        """Return a session with the credentials of the configuration, the profile or the environment; no role."""
-        inner = botocore.session.Session()
-        for name, value in self.settings.items():
-            inner.set_config_variable(name, value)
-        try:
-            session = boto3.Session(
-                botocore_session=inner,
-                profile_name=self.profile,
-                aws_access_key_id=self.access_key,
-                aws_secret_access_key=self.secret_key,
-                aws_session_token=self.token,
-                region_name=region,
-            )
-            if self.skip_metadata:
-                inner.get_component("credential_provider").remove("iam-role")
-        except botocore.exceptions.ProfileNotFound as error:
-            profile = f"{self.prefix}:profile {self.profile!r}" if self.profile else "the profile of AWS_PROFILE"
-            raise ConfigurationError(f"{profile} was not found in the AWS configuration") from error
-        return session
-
-    def _with_role(self, session: boto3.Session, role: Any, sts_region: str) -> boto3.Session:
-        arn, parameters = self._role_parameters("assumeRoles", role)
-        source = session.get_credentials()
-        if source is None:
-            raise ConfigurationError(f"there are no credentials to assume {arn} with")
-        fetcher = botocore.credentials.AssumeRoleCredentialFetcher(self._sts(sts_region), source, arn, parameters)
-        return self._refreshable_session(fetcher, "assume-role", sts_region)
-
-    def _with_web_identity(self, role: Mapping[str, Any], sts_region: str) -> boto3.Session:
-        key = "assumeRoleWithWebIdentity"
-        arn, parameters = self._role_parameters(key, {k: v for k, v in role.items() if "webIdentityToken" not in k})
-        token, path = role.get("webIdentityToken"), role.get("webIdentityTokenFile")
-        if token:
-            load = lambda: token  # noqa: E731
-        elif path:
-            load = botocore.credentials.FileWebIdentityTokenLoader(path)
-        else:
-            raise ConfigurationError(f"{self.prefix}:{key} needs webIdentityToken or webIdentityTokenFile")
-        fetcher = botocore.credentials.AssumeRoleWithWebIdentityCredentialFetcher(
-            self._sts(sts_region), load, arn, parameters
-        )
-        return self._refreshable_session(fetcher, "assume-role-with-web-identity", sts_region)
-
-    def _sts(self, region: str) -> Callable[..., Any]:
-        def create_client(service: str, **options: Any) -> Any:
-            return self.client(self._profile_session(region), service, region, **options)
-
-        return create_client
-
-    def _refreshable_session(self, fetcher: Any, method: str, region: str) -> boto3.Session:
-        session = self._profile_session(region)
-        # boto3 has no public way to set credentials that refresh themselves.
-        session._session._credentials = botocore.credentials.DeferredRefreshableCredentials(
-            refresh_using=fetcher.fetch_credentials, method=method
-        )
-        return session
-
-    def _role_parameters(self, key: str, role: Any) -> tuple[str, dict[str, Any]]:
-        """Return the ARN of a role, and STS's other parameters.
-
-        Raises:
-            ConfigurationError: it cannot be used; an unknown member would silently do nothing.
-        """
-        if not isinstance(role, Mapping) or not role.get("roleArn"):
-            each = " in each of its objects" if key == "assumeRoles" else ""
-            raise ConfigurationError(f"{self.prefix}:{key} needs a roleArn{each}")
-        unknown = sorted(role.keys() - _ROLE_PARAMETERS.keys() - {"roleArn"})
-        if unknown:
-            known = ", ".join(["roleArn", *sorted(_ROLE_PARAMETERS)])
-            raise ConfigurationError(f"{self.prefix}:{key} has the unknown member {unknown[0]!r}; known are {known}")
-        parameters = {name: role[member] for member, name in _ROLE_PARAMETERS.items() if role.get(member)}
-        try:
-            if "DurationSeconds" in parameters:
-                parameters["DurationSeconds"] = _duration_seconds(parameters["DurationSeconds"])
-        except ValueError:
-            raise ConfigurationError(
-                f"{self.prefix}:{key} has the invalid duration {parameters['DurationSeconds']!r}; expected e.g. 1h30m"
-            ) from None
-        if "PolicyArns" in parameters:
-            parameters["PolicyArns"] = [{"arn": arn} for arn in parameters["PolicyArns"]]
-        if "Tags" in parameters:
-            parameters["Tags"] = [{"Key": name, "Value": value} for name, value in parameters["Tags"].items()]
-        return str(role["roleArn"]), {"RoleSessionName": "pulumi-imagebuilder", **parameters}
-
-
-@functools.cache
-def partition_of(region: str) -> str:
-    """Return the partition of a region, as ``aws-cn``; a region that no partition has is a partition of its own."""
-    try:
-        return str(botocore.session.get_session().get_partition_for_region(region))
-    except botocore.exceptions.UnknownRegionError:
-        return region
-
-
-def _duration_seconds(duration: Any) -> int:
-    """Return the seconds of a number, or of a Go duration as pulumi-aws takes it: ``1h30m``."""
-    return int(duration) if isinstance(duration, int | float) else int(parse_duration(str(duration)))
 
 
 class _Values:

@@ -18,7 +18,7 @@ def limit_rate(client: Any, clock: bucket.Clock) -> adaptive.ClientRateLimiter:
     :class:`ThrottlingDetector`.
 
     Args:
-        client: a boto3 client of the standard retry mode.
+        client: a botocore client of the standard retry mode.
         clock: the time.
 
     Returns:

@@ -7,12 +7,10 @@ import json
 import threading
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
-import boto3
 import botocore.exceptions
+import botocore.session
 import tenacity
 from botocore.parsers import ResponseParserError
 from botocore.retries.bucket import Clock
@@ -27,8 +25,10 @@ from ..errors import (
     ServiceError,
     one_line,
 )
-from .configuration import MAX_CONCURRENT_CALLS, Configuration, partition_of
+from .answers import OnRetry, is_access_denied, required_permission
+from .configuration import Configuration
 from .pacing import limit_rate
+from .sessions import MAX_CONCURRENT_CALLS, Sessions, partition_of
 from .threads import DaemonThreads
 
 _NOT_IMPLEMENTED = 501
@@ -78,34 +78,30 @@ _CREDENTIALS_ERRORS = (
     botocore.exceptions.TokenRetrievalError,
     botocore.exceptions.UnknownCredentialError,
 )
-_ACCESS_CODES = ("AccessDenied", "Forbidden", "Unauthorized")
-"""What the error codes for a missing permission begin with."""
-
-OnRetry = Callable[[str], None]
-"""Called with the reason, in a few words, before a call is retried."""
 
 
 class Service:
     """AWS services in any region, called from asyncio; thread-safe.
 
     Args:
-        configuration: credentials, guards and endpoints. Default: boto3's own chain and environment.
-        session: makes boto3 clients. Default: made from ``configuration``, one for each partition.
+        configuration: credentials, guards and endpoints. Default: botocore's own chain and environment.
+        session: makes botocore's clients. Default: made from ``configuration``, one for each partition.
         sleep: waits between retries, in seconds.
     """
 
     def __init__(
         self,
         configuration: Configuration | None = None,
-        session: boto3.Session | None = None,
+        session: botocore.session.Session | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.configuration = configuration or Configuration()
+        self._sessions = Sessions(self.configuration)
         self._session = session
         self._sleep = sleep
-        # boto3 sessions are not thread-safe; clients are.
+        # botocore's sessions are not thread-safe; clients are.
         self._lock = threading.Lock()
-        self._sessions: dict[str, boto3.Session] = {}
+        self._by_partition: dict[str, botocore.session.Session] = {}
         self._clients: dict[tuple[str, str], Any] = {}
         # The rate limit of one client blocks its threads: each has its own, so that no other waits with it.
         self._threads: dict[tuple[str, str], DaemonThreads] = {}
@@ -118,9 +114,11 @@ class Service:
         Raises:
             ConfigurationError: there is none, or the profile does not exist.
         """
-        if self._session is not None and not self.configuration.region and self._session.region_name:
-            return str(self._session.region_name)
-        return self.configuration.default_region()
+        if self._session is not None and not self.configuration.region:
+            region = self._session.get_config_variable("region")
+            if region:
+                return str(region)
+        return self._sessions.default_region()
 
     async def call(
         self,
@@ -138,9 +136,9 @@ class Service:
         cancels. What was sent by then may still be carried out by the service.
 
         Args:
-            service: boto3's name of the service, as ``imagebuilder``.
+            service: botocore's name of the service, as ``imagebuilder``.
             region: the region to call.
-            operation: boto3's name of the operation, as ``start_resource_state_update``.
+            operation: botocore's name of the operation, as ``start_resource_state_update``.
             account: the account that the call concerns, held against the account guards before any call. Default: the
                 caller's own, which is asked for once, and only where there are guards.
             on_retry: called before a retry with the reason, in a few words.
@@ -218,7 +216,7 @@ class Service:
         partition = partition_of(region)
         with self._caller_lock:
             if partition not in self._callers:
-                client = self._client("sts", self.configuration.sts_region_for(region))
+                client = self._client("sts", self._sessions.sts_region_for(region))
                 self._callers[partition] = _send(client, "get_caller_identity", {})["Account"]
             return self._callers[partition]
 
@@ -227,7 +225,7 @@ class Service:
             client = self._clients.get((service, region))
             if client is None:
                 try:
-                    client = self.configuration.client(self._session_for(region), service, region)
+                    client = self._sessions.client(self._session_for(region), service, region)
                 except ValueError as error:
                     # botocore refuses an endpoint that is no URL.
                     raise ConfigurationError(f"{service} in {region} cannot be called: {error}") from error
@@ -236,14 +234,14 @@ class Service:
                 self._clients[service, region] = client
             return client
 
-    def _session_for(self, region: str) -> boto3.Session:
+    def _session_for(self, region: str) -> botocore.session.Session:
         """Return the session for calls in a region; called with the lock held."""
         if self._session is not None:
             return self._session
         partition = partition_of(region)
-        if partition not in self._sessions:
-            self._sessions[partition] = self.configuration.session(region)
-        return self._sessions[partition]
+        if partition not in self._by_partition:
+            self._by_partition[partition] = self._sessions.session(region)
+        return self._by_partition[partition]
 
     def _convert(self, error: Exception, service: str, operation: str) -> Exception:
         """Return the error for users; one that is neither botocore's nor about credentials is a bug, and stays."""
@@ -275,30 +273,6 @@ class Service:
             # A very short text is no credential, and is part of other words.
             text = text.replace(secret, "[redacted]") if len(secret) >= 8 else text
         return text
-
-
-def is_access_denied(code: str) -> bool:
-    """Return whether an error code says that the caller lacks a permission."""
-    return code.startswith(_ACCESS_CODES)
-
-
-def required_permission(service: str, operation: str) -> str:
-    """Return the permission that a call needs, as a policy names it.
-
-    >>> required_permission("ec2", "describe_images")
-    'ec2:DescribeImages'
-    """
-    return f"{service}:{operation.title().replace('_', '')}"
-
-
-def answered_at(answer: Mapping[str, Any]) -> datetime:
-    """Return when an answer was sent, by the service's clock; the present time if the answer has no date.
-
-    Args:
-        answer: what :meth:`Service.call` returned.
-    """
-    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-    return parsedate_to_datetime(date) if date else datetime.now(UTC)
 
 
 def is_transient(error: BaseException) -> bool:

@@ -138,14 +138,14 @@ class _Process:
     """The one host of this process; all providers of a stack are given the same configuration."""
 
     def __init__(self, config: Config) -> None:
-        from ..aws import Configuration, Service
+        from ..aws import connect
         from ..engine import Engine
         from ..host import Host
         from .loop import LoopThread
 
         engine = Engine(sys.argv[1] if len(sys.argv) > 1 else None)
         engine.watch()
-        self.host = Host(lambda: Service(Configuration.parse(config.get)), engine)
+        self.host = Host(lambda: connect(config.get), engine)
         self.loop = LoopThread()
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ..aws import OnRetry, Service, answered_at
+from ..aws.answers import OnRetry, answered_at
 from ..errors import ImageBuilderError, ServiceError, TemporaryError
 from ..validation import ImageArn
 from .change import derive_token
@@ -37,6 +37,7 @@ from .images import ReadBarrier, get_image
 from .progress import Progress
 
 if TYPE_CHECKING:
+    from ..aws.service import Service
     from .polling import PollSchedule
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)

@@ -7,9 +7,8 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ..aws import Service
 from ..errors import ImageBuilderError
 from ..validation import ImageArn
 from .client import ImageClient
@@ -18,6 +17,9 @@ from .images import ImageBatchReader, ReadBarrier
 from .polling import PollSchedule
 from .progress import FleetProgress, Progress
 from .references import ReferenceSurvey
+
+if TYPE_CHECKING:
+    from ..aws.service import Service
 
 T = TypeVar("T")
 

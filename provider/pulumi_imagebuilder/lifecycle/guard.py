@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from ..aws import OnRetry
+from ..aws.answers import OnRetry
 from ..durations import format_elapsed
 from ..errors import ImageBuilderError, PermanentError
 from .entities import GONE, IMAGE_GONE, IMAGE_UNSTABLE, Image

@@ -8,12 +8,15 @@ from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mappi
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..aws import OnRetry, Service, answered_at
+from ..aws.answers import OnRetry, answered_at
 from ..errors import ImageBuilderError, ResourceNotFound, ServiceError
 from ..validation import ImageArn
 from .entities import GONE, PAGE_SIZE, Image
+
+if TYPE_CHECKING:
+    from ..aws.service import Service
 
 BuildSummary = Mapping[str, Any]
 """One build as ``ListImageBuildVersions`` returns it."""

@@ -6,9 +6,8 @@ import asyncio
 import re
 from collections.abc import Collection, Coroutine, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..aws import Service
 from ..durations import format_elapsed, parse_age
 from ..errors import ImageBuilderError, PermanentError, TimedOut
 from ..text import count
@@ -16,6 +15,9 @@ from ..validation import ImageArn, times
 from ..validation.schema import installed
 from . import references
 from .images import BuildSummary, build_pages
+
+if TYPE_CHECKING:
+    from ..aws.service import Service
 
 TIME_LIMIT = 300.0
 """Seconds that a function may take in all."""

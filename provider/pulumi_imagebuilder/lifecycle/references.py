@@ -11,9 +11,9 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..aws import OnRetry, Service
+from ..aws.answers import OnRetry
 from ..errors import ConfigurationError, ImageBuilderError
 from ..validation import ImageArn
 from .amis import AccountRegion, Ami, Reference
@@ -21,6 +21,9 @@ from .entities import GONE, Image
 from .images import get_image
 from .region_survey import RegionSurvey, Use
 from .shared_reads import SharedReads, gather_both, gather_or_cancel
+
+if TYPE_CHECKING:
+    from ..aws.service import Service
 
 MAX_AGE = 60.0
 """Seconds that a read is reused."""

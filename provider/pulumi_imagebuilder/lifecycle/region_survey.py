@@ -7,9 +7,9 @@ import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..aws import OnRetry, Service, is_access_denied, required_permission
+from ..aws.answers import OnRetry, is_access_denied, required_permission
 from ..durations import format_elapsed
 from ..errors import ConfigurationError, ImageBuilderError, ServiceError, TemporaryError
 from .amis import (
@@ -26,6 +26,9 @@ from .amis import (
 )
 from .launchers import Launchers, Templates, find_launchers
 from .shared_reads import SharedReads, gather_both, gather_or_cancel
+
+if TYPE_CHECKING:
+    from ..aws.service import Service
 
 _TEMPLATE_DEPTH = 100
 """How many of a template's newest versions are searched for mentions of an AMI: two years of weekly versions."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from ..aws import OnRetry
+from ..aws.answers import OnRetry
 from ..errors import ImageBuilderError
 
 _Key = TypeVar("_Key")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..aws import Service
 from ..errors import PermanentError
 from ..lifecycle import listing
 from ..names import to_camel_case
+
+if TYPE_CHECKING:
+    from ..aws.service import Service
 
 FUNCTIONS: Mapping[str, tuple[Callable[..., Awaitable[list[dict[str, Any]]]], str]] = {
     "getImageBuildVersions": (listing.find_build_versions, "image_build_versions"),

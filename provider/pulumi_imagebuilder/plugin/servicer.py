@@ -18,8 +18,8 @@ from google.protobuf import empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
 from .._version import __version__
-from ..aws import Configuration, Service
-from ..aws.configuration import UNUSED_KEYS
+from ..aws import connect
+from ..aws.configuration import UNUSED_KEYS, Configuration
 from ..engine import Engine
 from ..errors import ImageBuilderError, PermanentError
 from ..handlers import HANDLERS, Handler, ResourceDiff, Result
@@ -69,7 +69,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     def _attach(self, address: str | None) -> None:
         engine = Engine(address)
         engine.watch()
-        self._host = Host(lambda: Service(Configuration.parse(self._setting, prefix=PACKAGE)), engine)
+        self._host = Host(lambda: connect(self._setting, prefix=PACKAGE), engine)
         self._handlers = {f"{PACKAGE}:index:{handler.kind.value}": handler(self._host) for handler in HANDLERS}
 
     def _setting(self, key: str) -> str | None:

@@ -20,7 +20,7 @@ from ..names import to_camel_case, with_snake_case
 from ..validation.values import whole_numbers
 
 if TYPE_CHECKING:
-    from ..aws import Service
+    from ..aws.service import Service
 
 Listing = list[dict[str, Any]]
 
@@ -224,13 +224,14 @@ def _is_mocked() -> bool:
 
 def _ask(work: Callable[[Service], Coroutine[Any, Any, Listing]]) -> Listing:
     """Run the work to its end with the stack's configuration; in a thread, as Pulumi's event loop is around it."""
-    from ..aws import Configuration, Service
+    from ..aws import connect
+    from ..aws.configuration import Configuration
 
     # Read here, since the configuration belongs to the program's thread.
     config = pulumi.Config("aws")
     known = {f"aws:{key}": config.get(key) for key in Configuration.KEYS}
     try:
-        service = Service(Configuration.parse(known.get))
+        service = connect(known.get)
         with ThreadPoolExecutor(1) as threads:
             return threads.submit(lambda: asyncio.run(work(service))).result()
     except ImageBuilderError as error:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import enum
 import functools
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from botocore.loaders import Loader
     from botocore.model import Shape, StructureShape
 
 
@@ -57,6 +60,9 @@ _OWN_MEMBERS = {**_OWN_TRIGGERS, "wait": {"shape": "Wait"}, "onDestroy": {"shape
 
 _SENT_AND_STATE_ONLY = ("executionRole",)
 """Arguments of the service whose change runs nothing again: another role makes the same change."""
+
+_DATA = Path(__file__).with_name("data")
+"""Additions to botocore's service models, in botocore's own format (``sdk-extras``)."""
 
 _NOT_OF_A_CLEANUP = ("state", "updateAt")
 """Arguments of the service that a clean-up does not have: it always deletes, when it is destroyed."""
@@ -120,10 +126,17 @@ class Model:
 @functools.cache
 def installed() -> Model:
     """Return the model of the installed botocore; it is read once."""
+    return Model(loader().load_service_model("imagebuilder", "service-2"), loader().load_data("partitions"))
+
+
+@functools.cache
+def loader() -> Loader:
+    """Return what loads the models of the installed botocore, for validation and for clients; each is read once."""
     from botocore.loaders import create_loader
 
-    loader = create_loader()
-    return Model(loader.load_service_model("imagebuilder", "service-2"), loader.load_data("partitions"))
+    found = create_loader(os.environ.get("AWS_DATA_PATH"))
+    found.search_paths.append(str(_DATA))
+    return found
 
 
 def members(shape: StructureShape) -> dict[str, tuple[str, Shape]]:

@@ -16,11 +16,15 @@ from typing import Any
 
 import botocore.config
 import botocore.exceptions
+import botocore.loaders
 import botocore.retries.bucket
 import botocore.session
 import pytest
-from pulumi_imagebuilder.aws import Configuration, Service, answered_at, configuration
-from pulumi_imagebuilder.aws.service import is_transient
+from pulumi_imagebuilder.aws import sessions
+from pulumi_imagebuilder.aws.answers import answered_at
+from pulumi_imagebuilder.aws.configuration import Configuration
+from pulumi_imagebuilder.aws.service import Service, is_transient
+from pulumi_imagebuilder.aws.sessions import MAX_CONCURRENT_CALLS, Sessions
 from pulumi_imagebuilder.errors import (
     ConfigurationError,
     CredentialsError,
@@ -29,6 +33,7 @@ from pulumi_imagebuilder.errors import (
     ResourceNotFound,
     ServiceError,
 )
+from pulumi_imagebuilder.validation import schema
 
 ARN = "arn:aws:imagebuilder:us-east-1:123456789012:image/web/1.0.0/1"
 IMAGE = {"image": {"arn": ARN, "state": {"status": "AVAILABLE"}}}
@@ -103,15 +108,6 @@ def answers() -> Iterator[Answers]:
 
 
 @pytest.fixture(autouse=True)
-def no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-
-
-@pytest.fixture(autouse=True)
 def turns(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The rates at which botocore's token bucket was asked for a turn; it never waits."""
     rates: list[float] = []
@@ -121,7 +117,7 @@ def turns(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return rates
 
 
-class Impatient(Configuration):
+class Impatient(Sessions):
     """Gives up on an answer after a moment, so that no test waits for twenty seconds."""
 
     def client(self, session: Any, service: str, region: str, **options: Any) -> Any:
@@ -329,7 +325,7 @@ def test_a_stalled_connection_is_given_up_and_retried(answers: Answers, monkeypa
     monkeypatch.setattr(answers, "_next", stall_first)
     retries: list[str] = []
     service = service_at(answers.url)
-    service.configuration = Impatient(access_key="a", secret_key="b", endpoints={"imagebuilder": answers.url})
+    monkeypatch.setattr(service, "_sessions", Impatient(service.configuration))
     try:
         call(service, on_retry=retries.append)
     finally:
@@ -379,13 +375,13 @@ def test_other_errors_do_not_slow_calls_down(answers: Answers, turns: list[float
 
 
 def test_the_rate_limit_depends_on_the_marked_model(
-    answers: Answers, turns: list[float], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    answers: Answers, turns: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without the package's addition to the model, the same refusal slows nothing down; its shape must be there."""
     shapes = botocore.session.Session().get_service_model("imagebuilder").shape_names
-    extras = json.loads(next(configuration._DATA.rglob("*.sdk-extras.json")).read_text(encoding="utf-8"))
+    extras = json.loads(next(schema._DATA.rglob("*.sdk-extras.json")).read_text(encoding="utf-8"))
     assert set(extras["merge"]["shapes"]) <= set(shapes)
-    monkeypatch.setattr(configuration, "_DATA", tmp_path)
+    monkeypatch.setattr(sessions, "loader", botocore.loaders.create_loader)
     answers.set((429, error("CallRateLimitExceededException")), (200, IMAGE))
     call(service_at(answers.url))
     assert turns == []
@@ -395,7 +391,7 @@ def test_the_marked_model_is_that_of_the_newest_version_of_the_service() -> None
     """Additions are looked for additions in the folder of the version that it calls."""
     session = botocore.session.Session()
     version = session.get_component("data_loader").determine_latest_version("imagebuilder", "service-2")
-    assert (configuration._DATA / "imagebuilder" / version / "service-2.sdk-extras.json").is_file()
+    assert (schema._DATA / "imagebuilder" / version / "service-2.sdk-extras.json").is_file()
 
 
 def test_the_rate_limit_of_one_client_does_not_hold_up_another(
@@ -425,13 +421,13 @@ def test_the_rate_limit_of_one_client_does_not_hold_up_another(
 def test_clients_are_shared(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
     """One for each service and region: its connections, and its rate limit, are those of all calls."""
     service, made = service_at(answers.url), []
-    make = Configuration.client
+    make = Sessions.client
 
-    def client(self: Configuration, session: Any, name: str, region: str, **options: Any) -> Any:
+    def client(self: Sessions, session: Any, name: str, region: str, **options: Any) -> Any:
         made.append((name, region))
         return make(self, session, name, region, **options)
 
-    monkeypatch.setattr(Configuration, "client", client)
+    monkeypatch.setattr(Sessions, "client", client)
 
     async def run() -> None:
         regions = ["us-east-1", "eu-west-1"] * 10
@@ -831,7 +827,7 @@ def test_a_cancelled_call_is_given_up_at_once(answers: Answers, monkeypatch: pyt
             asyncio.create_task(service.call("imagebuilder", "us-east-1", "get_image", imageBuildVersionArn=ARN))
             for _ in range(40)
         ]
-        while len(answers.asked) < configuration.MAX_CONCURRENT_CALLS:
+        while len(answers.asked) < MAX_CONCURRENT_CALLS:
             await asyncio.sleep(0)
         for task in calls:
             task.cancel()
@@ -842,12 +838,12 @@ def test_a_cancelled_call_is_given_up_at_once(answers: Answers, monkeypatch: pyt
     asyncio.run(run())
     free.set()
     call(service)
-    assert len(answers.asked) == configuration.MAX_CONCURRENT_CALLS + 1
+    assert len(answers.asked) == MAX_CONCURRENT_CALLS + 1
 
 
 def test_a_session_can_be_given(answers: Answers) -> None:
     """Its credentials and region are used."""
-    session = Configuration(access_key="a", secret_key="b", region="eu-west-3").session("eu-west-3")
+    session = Sessions(Configuration(access_key="a", secret_key="b", region="eu-west-3")).session("eu-west-3")
     service = Service(Configuration(endpoints={"imagebuilder": answers.url}), session)
     assert call(service)["image"]["arn"] == ARN
     assert service.default_region() == "eu-west-3"

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import botocore.session
 import botocore.validate
-from pulumi_imagebuilder.aws import Service
+from pulumi_imagebuilder.aws.service import Service
 from pulumi_imagebuilder.errors import ResourceNotFound, ServiceError
 
 ACCOUNT = "123456789012"

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from imagebuilder_emulator.emulator import Emulator
-from pulumi_imagebuilder.aws import Configuration, Service
+from pulumi_imagebuilder.aws.configuration import Configuration
+from pulumi_imagebuilder.aws.service import Service
 from pulumi_imagebuilder.errors import InUse
 from pulumi_imagebuilder.lifecycle.guard import Guard
 from pulumi_imagebuilder.lifecycle.progress import Progress

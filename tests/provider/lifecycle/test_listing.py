@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from pulumi_imagebuilder.aws import Service
+from pulumi_imagebuilder.aws.service import Service
 from pulumi_imagebuilder.errors import ImageBuilderError, PermanentError, ServiceError, TimedOut
 from pulumi_imagebuilder.lifecycle import listing, references
 from pulumi_imagebuilder.lifecycle.entities import PAGE_SIZE

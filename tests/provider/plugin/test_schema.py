@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pulumi_imagebuilder import native
 from pulumi_imagebuilder._version import __version__
-from pulumi_imagebuilder.aws import Configuration
+from pulumi_imagebuilder.aws.configuration import Configuration
 from pulumi_imagebuilder.lifecycle.entities import parse_resource
 from pulumi_imagebuilder.lifecycle.state import OUTPUTS
 from pulumi_imagebuilder.names import to_camel_case, to_snake_case

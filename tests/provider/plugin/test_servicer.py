@@ -16,7 +16,7 @@ import pytest
 from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, status_pb2
 from pulumi_imagebuilder._version import __version__
-from pulumi_imagebuilder.aws import Configuration
+from pulumi_imagebuilder.aws.configuration import Configuration
 from pulumi_imagebuilder.engine import Engine
 from pulumi_imagebuilder.errors import PermanentError, TimedOut
 from pulumi_imagebuilder.handlers import HANDLERS, Result
