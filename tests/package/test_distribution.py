@@ -48,7 +48,7 @@ PROVIDER = Distribution(
     ROOT,
     ROOT / "provider",
     "pulumi_imagebuilder",
-    {"boto3", "pulumi", "tenacity"},
+    {"botocore", "pulumi", "tenacity"},
     {"provider", "pyproject.toml", "README.md", "LICENSE", "PKG-INFO"},
 )
 EMULATOR = Distribution(

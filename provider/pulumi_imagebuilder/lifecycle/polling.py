@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Awaitable, Callable, Iterator
+from itertools import islice
 
 from ..errors import ServiceError
 from .client import ExecutionUnknown, ImageClient
@@ -20,8 +21,8 @@ from .entities import (
 
 _MIN_DELAY, _SHARE, _MAX_DELAY = 1.0, 0.1, 30.0
 
-_MAX_PROBES = 3
-"""How many executions of a schedule are polled by the rule as long as none has ended."""
+_PROBES, _MAX_PROBES, _EXECUTIONS_PER_PROBE = 3, 10, 30
+"""How many executions of a schedule are polled within one poll delay: three, and of 120 or more up to ten."""
 
 _FIRST_POLL = 15.0
 """Seconds until the others are polled if none has ended by then; then at twice that age, and so on."""
@@ -40,14 +41,18 @@ def poll_delay(elapsed: float) -> float:
     return 0.9 * min(max(_MIN_DELAY, _SHARE * elapsed), _MAX_DELAY)
 
 
+Member = object
+"""One wait for an execution."""
+
+
 class PollSchedule:
     """Decides when to poll executions that are awaited at the same time and take about equally long.
 
-    Until the first has succeeded, a few of them (the probes) are polled by the rule of :func:`poll_delay`. The probes
-    take turns, so that one which hangs does not delay the others. Every other execution is polled when it is as old as
-    the shortest one was at its end, and by the rule from then on. So an execution that takes as long as expected costs
-    one call and its end is noticed at once; a longer one is noticed by the rule; only a shorter one is noticed later.
-    The schedule forgets these durations when no execution is awaited any more.
+    Until the first has succeeded, they take turns: as many of them as there are probes are polled within one
+    :func:`poll_delay`, evenly spaced, and one that hangs does not delay the others. Then every execution is polled when
+    it is as old as the shortest one was at its end, and by the rule of :func:`poll_delay` from then on. So an execution
+    that takes as long as expected costs one call and its end is noticed at once; a longer one is noticed by the rule;
+    only a shorter one is noticed later. The schedule forgets these durations when no execution is awaited any more.
     """
 
     def __init__(self) -> None:
@@ -55,67 +60,82 @@ class PollSchedule:
         self._reset()
 
     def _reset(self) -> None:
-        self._probes: dict[str, float] = {}
-        """The executions that are polled by the rule, and the age of each at its next poll."""
-        self._polled = False
-        """Whether a probe has been polled."""
-        self._queue: dict[str, float] = {}
-        """The others, the next probe first, and when each began, by the loop's clock."""
+        self._waiting: dict[Member, asyncio.Future[None]] = {}
+        """Who waits for the next poll, the next one first, and what wakes each."""
+        self._polling: set[Member] = set()
+        """Those that are being polled."""
+        self._last_poll = self._youngest = -math.inf
+        """When the last poll was due, and when the youngest execution began, by the loop's clock."""
         self._shortest: dict[bool, float] = {}
         """The shortest duration of the executions that have succeeded (True) and of those that have not (False)."""
         self._end_counts = {True: 0, False: 0}
         self._reading_duration: set[bool] = set()
-        self._sleeping: set[asyncio.Future[None]] = set()
 
     @contextlib.contextmanager
-    def membership(self) -> Iterator[None]:
-        """Take part in the schedule while an execution is awaited."""
+    def membership(self) -> Iterator[Member]:
+        """Take part in the schedule while an execution is awaited, which two resources may do for the same one."""
         self._members += 1
+        member = object()
         try:
-            yield
+            yield member
         finally:
             self._members -= 1
+            self._polling.discard(member)
+            self._wake_next()
             if not self._members:
                 self._reset()
 
-    async def pause(self, execution_id: str, elapsed: float) -> None:
+    async def pause(self, member: Member, elapsed: float) -> None:
         """Wait until the next poll of an execution is due.
 
         Args:
-            execution_id: the execution.
+            member: who waits for it.
             elapsed: seconds since it began, at the last poll; before the first one, now.
         """
         loop = asyncio.get_running_loop()
-        began = loop.time() - elapsed
-        self._polled |= self._probes.pop(execution_id, None) is not None
-        self._queue[execution_id] = began
+        since = loop.time()
+        self._polling.discard(member)
+        self._youngest = max(self._youngest, since - elapsed)
+        self._waiting[member] = loop.create_future()
+        self._wake_next()
         try:
-            self._promote_probes(loop.time())
-            while (wait := self.due(execution_id, elapsed) + began - loop.time()) > 0:
-                await self._sleep_until_notified(wait)
+            while (wait := self._due(member, elapsed, since) - loop.time()) > 0:
+                sleeping = self._waiting[member] = loop.create_future()
+                alarm = loop.call_later(wait, _wake, sleeping)
+                try:
+                    await sleeping
+                finally:
+                    alarm.cancel()
         except asyncio.CancelledError:
-            self._leave(execution_id)
+            del self._waiting[member]
+            self._wake_next()
             raise
-        self._queue.pop(execution_id, None)
+        del self._waiting[member]
+        self._polling.add(member)
+        self._last_poll = loop.time()
+        self._wake_next()
 
-    def due(self, execution_id: str, elapsed: float) -> float:
-        """Return the age of an execution at which the next poll is due, in seconds.
+    def _due(self, member: Member, elapsed: float, since: float) -> float:
+        """Return when the next poll of an execution is due, by the loop's clock.
 
         Args:
-            execution_id: the execution.
+            member: who waits for it.
             elapsed: its age at the last poll.
+            since: when that was.
         """
-        ahead = [moment for moment in self._expected() if moment > elapsed]
+        ahead = [age for age in self._expected() if age > elapsed]
         if ahead:
-            return min(ahead)
+            return since - elapsed + min(ahead)
         if True in self._shortest:
-            return elapsed + poll_delay(elapsed)
-        if execution_id in self._probes:
-            return self._probes[execution_id]
-        return max(_FIRST_POLL, 2 * elapsed)
+            return since + poll_delay(elapsed)
+        probes = max(1, min(self._members, max(_PROBES, self._members // _EXECUTIONS_PER_PROBE), _MAX_PROBES))
+        if member == next(iter(self._waiting)) and len(self._polling) < probes:
+            last = max(self._last_poll, since)
+            return last + poll_delay(last - self._youngest) / probes
+        return since - elapsed + max(_FIRST_POLL, 2 * elapsed)
 
     async def ended(
-        self, execution_id: str, status: str, elapsed: float, duration: Callable[[], Awaitable[float]]
+        self, member: Member, status: str, elapsed: float, duration: Callable[[], Awaitable[float]]
     ) -> None:
         """Record that an execution has ended.
 
@@ -123,60 +143,31 @@ class PollSchedule:
         by up to one poll interval, and it is unknown for an execution that an earlier run started.
 
         Args:
-            execution_id: the execution.
+            member: who waits for it.
             status: its final status.
             elapsed: seconds from its beginning to the poll that showed its end.
             duration: reads from the service how long it took, in seconds.
         """
         succeeded = status in EXECUTION_SUCCEEDED
-        self._probes.pop(execution_id, None)
+        self._polling.discard(member)
         self._end_counts[succeeded] += 1
         if (
             succeeded not in self._reading_duration
             and elapsed < 0.9 * self._shortest.get(succeeded, math.inf)
-            and self._queue
+            and self._waiting
         ):
             self._reading_duration.add(succeeded)
             try:
                 self._shortest[succeeded] = min(await duration(), self._shortest.get(succeeded, math.inf))
             finally:
                 self._reading_duration.discard(succeeded)
-        self._promote_probes(asyncio.get_running_loop().time())
-        self._notify()
-
-    def _leave(self, execution_id: str) -> None:
-        """Forget an execution that is no longer awaited; if it was a probe, promote another."""
-        self._queue.pop(execution_id, None)
-        if self._probes.pop(execution_id, None) is not None:
-            self._promote_probes(asyncio.get_running_loop().time())
-            self._notify()
-
-    def _promote_probes(self, now: float) -> None:
-        """Make probes of those that have waited longest, while there are too few."""
-        while True not in self._shortest and len(self._probes) < _MAX_PROBES and self._queue:
-            execution_id = next(iter(self._queue))
-            age = now - self._queue.pop(execution_id)
-            # The first ones are polled one after the other, so that an end shows to one of them sooner than to all.
-            share = 1.0 if self._polled else 1 - len(self._probes) / _MAX_PROBES
-            self._probes[execution_id] = age + share * poll_delay(age)
-            self._notify()
-
-    def _notify(self) -> None:
-        """Wake all that sleep, so that they compute again when their poll is due."""
-        for sleeping in self._sleeping:
+        for sleeping in self._waiting.values():
             _wake(sleeping)
-        self._sleeping.clear()
 
-    async def _sleep_until_notified(self, seconds: float) -> None:
-        loop = asyncio.get_running_loop()
-        sleeping = loop.create_future()
-        self._sleeping.add(sleeping)
-        alarm = loop.call_later(seconds, _wake, sleeping)
-        try:
-            await sleeping
-        finally:
-            alarm.cancel()
-            self._sleeping.discard(sleeping)
+    def _wake_next(self) -> None:
+        """Wake the one whose turn is next, to compute again when its poll is due."""
+        for sleeping in islice(self._waiting.values(), 1):
+            _wake(sleeping)
 
     def _expected(self) -> list[float]:
         """Return the ages at which ends are expected; failures count only where they are the rule."""
@@ -213,18 +204,18 @@ async def wait_until_ended(
         ExecutionUnknown: the service does not know the execution, and has not for the consistency window.
     """
     schedule = client.schedule if shared else PollSchedule()
-    with schedule.membership():
-        return await _poll(client, schedule, execution_id, poll_first=poll_first, age=age)
+    with schedule.membership() as member:
+        return await _poll(client, schedule, member, execution_id, poll_first=poll_first, age=age)
 
 
 async def _poll(
-    client: ImageClient, schedule: PollSchedule, execution_id: str, *, poll_first: bool, age: float
+    client: ImageClient, schedule: PollSchedule, member: Member, execution_id: str, *, poll_first: bool, age: float
 ) -> ExecutionSnapshot:
     loop = asyncio.get_running_loop()
     began = loop.time() - age
     unknown_since: float | None = None
     if not poll_first:
-        await schedule.pause(execution_id, age)
+        await schedule.pause(member, age)
     while True:
         try:
             snapshot = await client.snapshot(execution_id)
@@ -239,9 +230,9 @@ async def _poll(
         client.progress.update(snapshot)
         elapsed = loop.time() - began
         if snapshot.status not in EXECUTION_UNFINISHED:
-            await schedule.ended(execution_id, snapshot.status, elapsed, lambda: client.duration(execution_id))
+            await schedule.ended(member, snapshot.status, elapsed, lambda: client.duration(execution_id))
             return snapshot
-        await schedule.pause(execution_id, elapsed)
+        await schedule.pause(member, elapsed)
 
 
 async def cancel_and_wait(client: ImageClient, execution_id: str) -> ExecutionSnapshot:

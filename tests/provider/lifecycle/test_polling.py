@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from pulumi_imagebuilder.lifecycle.client import ExecutionUnknown
 from pulumi_imagebuilder.lifecycle.polling import PollSchedule, cancel_and_wait, poll_delay, wait_until_ended
 
 from tests.provider.simulated import ARN, DISABLE, Simulation, named, refusal, to
-from tests.simulation.virtual_time import VirtualTimeLoop, run
+from tests.simulation.virtual_time import run
 
 T = TypeVar("T")
 
@@ -41,197 +41,219 @@ def test_polls_are_less_than_a_second_or_a_tenth_of_the_time_apart(elapsed: floa
     assert 0 < poll_delay(elapsed) < max(1, 0.1 * elapsed)
 
 
-async def waiting(schedule: PollSchedule, *executions: str, elapsed: float = 0) -> dict[str, asyncio.Task[None]]:
-    """All of them wait for their next look."""
-    tasks = {each: asyncio.create_task(schedule.pause(each, elapsed)) for each in executions}
-    await asyncio.sleep(0)
-    return tasks
+async def await_forever(
+    schedule: PollSchedule, execution: str, polls: list[tuple[float, str]], *, age: float = 0, answer: float = 0
+) -> None:
+    """Await an execution that does not end, and note each poll, which takes so many seconds."""
+    loop = asyncio.get_running_loop()
+    began = loop.time() - age
+    with schedule.membership() as member:
+        while True:
+            await schedule.pause(member, loop.time() - began)
+            polls.append((round(loop.time(), 2), execution))
+            await asyncio.sleep(answer)
 
 
-def test_three_are_looked_at_one_after_the_other_and_the_others_wait_for_these() -> None:
-    async def work() -> list[float]:
-        schedule = PollSchedule()
-        await waiting(schedule, *"abcde")
-        return [schedule.due(execution, 0) for execution in "abcde"]
+class Waits:
+    """Executions that are awaited side by side with one schedule."""
 
-    assert virtually(work()) == pytest.approx([0.9, 0.6, 0.3, 15, 15])
+    def __init__(self) -> None:
+        self.schedule = PollSchedule()
+        self.polls: list[tuple[float, str]] = []
+        self.tasks: dict[str, asyncio.Task[None]] = {}
 
-
-def test_where_none_ends_all_are_looked_at_now_and_then() -> None:
-    """All probes may hang: the others are looked at in longer and longer intervals."""
-    schedule = PollSchedule()
-    assert [schedule.due("b", elapsed) for elapsed in (0, 7, 7.5, 15, 30, 60)] == [15, 15, 15, 30, 60, 120]
-
-
-def test_probes_take_turns() -> None:
-    """One that was looked at and has not ended passes the turn on: one that hangs does not hold up the others."""
-
-    async def work() -> list[set[str]]:
-        schedule = PollSchedule()
-        with schedule.membership():
-            tasks = await waiting(schedule, *"abcdef", elapsed=20)
-            turns = [set(schedule._probes)]
-            for _ in range(2):
-                done, _ = await asyncio.wait(tasks.values(), return_when=asyncio.FIRST_COMPLETED)
-                looked = [each for each, task in tasks.items() if task in done]
-                tasks.update(await waiting(schedule, *looked, elapsed=30))
-                turns.append(set(schedule._probes))
-            for task in tasks.values():
-                task.cancel()
-        return turns
-
-    assert virtually(work()) == [set("abc"), set("abd"), set("ade")]
+    async def begin(self, executions: Iterable[str], **options: float) -> Waits:
+        for each in executions:
+            self.tasks[each] = asyncio.create_task(await_forever(self.schedule, each, self.polls, **options))
+        await asyncio.sleep(0)
+        return self
 
 
-def test_a_probe_that_leaves_gives_its_turn_to_the_next() -> None:
-    async def work() -> tuple[set[str], set[str]]:
-        schedule = PollSchedule()
-        tasks = await waiting(schedule, *"abcdef")
-        tasks["f"].cancel()
-        tasks["b"].cancel()
-        await asyncio.wait([tasks["b"], tasks["f"]])
-        return set(schedule._probes), set(schedule._queue)
+def polls_of(executions: Iterable[str], until: float, **options: float) -> list[tuple[float, str]]:
+    """Return who is polled when, until so many seconds have passed."""
 
-    probes, queue = virtually(work())
-    assert (probes, queue) == (set("acd"), {"e"})
+    async def work() -> list[tuple[float, str]]:
+        waits = await Waits().begin(executions, **options)
+        await asyncio.sleep(until)
+        return waits.polls
+
+    return virtually(work())
 
 
-def test_a_probe_whose_turn_comes_late_is_looked_at_soon() -> None:
-    """Its age when the turn came counts, and not that of its last look."""
-    loop = VirtualTimeLoop()
+def first_poll_after(*ends: tuple[str, float, Callable[[], Awaitable[float]]]) -> float:
+    """Return when the others are polled first, after others have ended: status, age at that poll, and its duration."""
 
     async def work() -> float:
-        schedule = PollSchedule()
-        with schedule.membership():
-            tasks = await waiting(schedule, *"abcd")
-            await asyncio.sleep(0.5)
-            tasks["a"].cancel()
-            await tasks["d"]
-            return loop.time()
+        waits = await Waits().begin("bcdefg")
+        for status, elapsed, duration in ends:
+            await waits.schedule.ended("a", status, elapsed, duration)
+        while not waits.polls:
+            await asyncio.sleep(0.01)
+        return waits.polls[0][0]
 
-    assert run(work(), loop) == pytest.approx(0.5 + 0.3)
-    loop.close()
+    return virtually(work())
 
 
-def test_the_first_end_decides_when_the_others_are_looked_at() -> None:
+def test_they_take_turns() -> None:
+    """Three polls within the delay of one, evenly spaced, each of another execution."""
+    assert polls_of("abcde", 2) == [(0.3, "a"), (0.6, "b"), (0.9, "c"), (1.2, "d"), (1.5, "e"), (1.8, "a")]
+    assert polls_of("ab", 1.5) == [(0.45, "a"), (0.9, "b"), (1.35, "a")]
+    assert polls_of("a", 3) == [(0.9, "a"), (1.8, "a"), (2.7, "a")]
+
+
+def test_two_resources_can_await_the_same_execution() -> None:
+    """As where both declare the image in the same state."""
+    assert polls_of("aab", 1) == [(0.3, "a"), (0.6, "a"), (0.9, "b")]
+
+
+@pytest.mark.parametrize(("executions", "probes"), [(40, 3), (90, 3), (120, 4), (200, 6), (300, 10), (1000, 10)])
+def test_the_more_wait_for_the_first_end_the_sooner_it_is_noticed(executions: int, probes: int) -> None:
+    assert len(polls_of(map(str, range(executions)), 0.91)) == probes
+
+
+def test_no_more_are_polled_at_a_time_than_there_are_probes() -> None:
+    """Where answers take long, as under throttling; the next turn comes with the first answer."""
+    polls = polls_of("abcdef", 6, answer=5)
+    assert polls == [(0.3, "a"), (0.6, "b"), (0.9, "c"), (5.3, "d"), (5.6, "e"), (5.9, "f")]
+
+
+def test_the_delay_counts_from_the_answer() -> None:
+    assert polls_of("a", 8, answer=5) == [(0.9, "a"), (6.8, "a")]
+
+
+def test_where_none_ends_all_are_polled_now_and_then() -> None:
+    """All probes may hang: the others are polled in longer and longer intervals."""
+
+    async def work() -> list[float]:
+        waits = await Waits().begin("abc", answer=1000)
+        await waits.begin("d")
+        await asyncio.sleep(130)
+        return [at for at, execution in waits.polls if execution == "d"]
+
+    assert virtually(work()) == [15, 30, 60, 120]
+
+
+@pytest.mark.parametrize(("ages", "polls"), [((100, 100), [4.5, 9.2]), ((100, 0), [0.45, 0.9])])
+def test_the_youngest_decides_how_far_apart_polls_are(ages: tuple[float, float], polls: list[float]) -> None:
+    """A tenth of the time that it has taken."""
+
+    async def work() -> list[tuple[float, str]]:
+        waits = await Waits().begin("a", age=ages[0])
+        await waits.begin("b", age=ages[1])
+        await asyncio.sleep(polls[-1] + 0.01)
+        return waits.polls
+
+    assert virtually(work()) == [(polls[0], "a"), (polls[1], "b")]
+
+
+def test_one_that_leaves_gives_its_turn_to_the_next() -> None:
+    async def work() -> list[tuple[float, str]]:
+        waits = await Waits().begin("abcdef")
+        await asyncio.sleep(0.2)
+        waits.tasks["a"].cancel()
+        await asyncio.sleep(0.5)
+        return waits.polls
+
+    assert virtually(work()) == [(0.3, "b"), (0.6, "c")]
+
+
+def test_one_that_leaves_while_it_is_polled_makes_room_for_another() -> None:
+    """As where the service refuses the poll, or does not know the execution."""
+
+    async def work() -> list[tuple[float, str]]:
+        waits = await Waits().begin("abcd", answer=100)
+        await asyncio.sleep(4)
+        waits.tasks["b"].cancel()
+        await asyncio.sleep(1)
+        return waits.polls[3:]
+
+    assert virtually(work()) == [(4, "d")]
+
+
+def test_the_first_end_decides_when_the_others_are_polled() -> None:
     """Not before it is expected, and by the rule from then on. The service's own account of the time counts."""
-    loop = VirtualTimeLoop()
 
-    async def work() -> tuple[float, list[float]]:
-        schedule = PollSchedule()
-        tasks = await waiting(schedule, *"abcde")
-        await schedule.ended("a", "SUCCESS", 10.9, took(10))
-        due = [schedule.due("e", elapsed) for elapsed in (0, 10, 10.05, 30)]
-        await tasks["e"]
-        return loop.time(), due
+    async def work() -> list[tuple[float, str]]:
+        waits = await Waits().begin("bcde")
+        await waits.schedule.ended("a", "SUCCESS", 10.9, took(10))
+        await asyncio.sleep(11)
+        return waits.polls
 
-    at, due = run(work(), loop)
-    loop.close()
-    assert due == pytest.approx([10.05, 10.05, 10.05 + 0.9045, 32.7])
-    assert at == pytest.approx(10.05)
-
-
-def test_once_one_has_ended_well_no_others_are_polled_by_the_rule_before_it_is_time() -> None:
-    async def work() -> tuple[set[str], set[str]]:
-        schedule = PollSchedule()
-        await waiting(schedule, *"abcde")
-        await schedule.ended("a", "SUCCESS", 10.9, took(10))
-        return set(schedule._probes), set(schedule._queue)
-
-    assert virtually(work()) == (set("bc"), set("de"))
+    assert sorted(virtually(work())) == [(at, each) for at in (10.05, 10.95) for each in "bcde"]
 
 
 def test_only_a_shorter_end_changes_what_is_expected() -> None:
     """One that took as long or longer is not asked about."""
-
-    async def work() -> list[float]:
-        schedule, due = PollSchedule(), []
-        await waiting(schedule, *"bcdefg")
-        for elapsed, exact in ((10.9, took(10)), (30, never), (9.1, never), (4.9, took(4)), (3.5, took(5))):
-            await schedule.ended("a", "SUCCESS", elapsed, exact)
-            due.append(schedule.due("b", 0))
-        return due
-
-    assert virtually(work()) == pytest.approx([10.05, 10.05, 10.05, 4.05, 4.05])
+    ends = [("SUCCESS", 10.9, took(10)), ("SUCCESS", 30, never), ("SUCCESS", 9.1, never)]
+    assert first_poll_after(*ends) == 10.05
+    ends.append(("SUCCESS", 4.9, took(4)))
+    assert first_poll_after(*ends) == 4.05
+    ends.append(("SUCCESS", 3.5, took(5)))
+    assert first_poll_after(*ends) == 4.05
 
 
 def test_nothing_is_asked_where_no_others_wait() -> None:
-    async def work() -> float:
-        schedule = PollSchedule()
-        await schedule.ended("a", "SUCCESS", 10.9, never)
-        return schedule.due("b", 0)
-
-    assert virtually(work()) == 15
+    virtually(PollSchedule().ended("a", "SUCCESS", 10.9, never))
 
 
 def test_one_of_several_that_end_at_once_is_asked_about() -> None:
     async def work() -> list[float]:
-        schedule = PollSchedule()
+        waits = await Waits().begin("cdefg")
         asked: list[float] = []
-        await waiting(schedule, *"cdefg")
 
         async def answer() -> float:
             asked.append(10)
             await asyncio.sleep(1)
             return 10
 
-        await asyncio.gather(*(schedule.ended(each, "SUCCESS", 10.9, answer) for each in "ab"))
+        await asyncio.gather(*(waits.schedule.ended(each, "SUCCESS", 10.9, answer) for each in "ab"))
         return asked
 
     assert virtually(work()) == [10]
 
 
 def test_an_answer_that_fails_is_asked_for_again_at_the_next_end() -> None:
-    async def work() -> float:
-        schedule = PollSchedule()
-        await waiting(schedule, *"cdefg")
+    async def work() -> list[tuple[float, str]]:
+        waits = await Waits().begin("c")
 
         async def fail() -> float:
             raise ServiceError("no", "ForbiddenException")
 
         with pytest.raises(ServiceError):
-            await schedule.ended("a", "SUCCESS", 10.9, fail)
-        await schedule.ended("b", "SUCCESS", 10.9, took(10))
-        return schedule.due("c", 0)
+            await waits.schedule.ended("a", "SUCCESS", 10.9, fail)
+        await waits.schedule.ended("b", "SUCCESS", 10.9, took(10))
+        await asyncio.sleep(10.1)
+        return waits.polls
 
-    assert virtually(work()) == pytest.approx(10.05)
+    assert virtually(work()) == [(10.05, "c")]
 
 
 def test_failures_count_where_they_are_the_rule() -> None:
-    """They come sooner: as long as at least as many failed as ended well, their time is one to look at too."""
+    """They come sooner: as long as at least as many failed as ended well, their time is one to poll at too."""
+    ends = [("FAILED", 1.5, took(1)), ("SUCCESS", 10.5, took(10)), ("SUCCESS", 10.5, took(10))]
+    assert [first_poll_after(*ends[:number]) for number in (1, 2, 3)] == [1.05, 1.05, 10.05]
+
+
+def test_one_failure_does_not_make_all_be_polled_by_the_rule() -> None:
+    """Once at the time that it took; then the others take turns until one ends well."""
 
     async def work() -> list[float]:
-        schedule, due = PollSchedule(), []
-        await waiting(schedule, *"bcdefg")
-        for status, exact in (("FAILED", 1.0), ("SUCCESS", 10.0), ("SUCCESS", 10.0)):
-            await schedule.ended("a", status, exact + 0.5, took(exact))
-            due.append(schedule.due("b", 0))
-        return due
+        waits = await Waits().begin("bcdefg")
+        await waits.schedule.ended("a", "FAILED", 1.5, took(1))
+        await asyncio.sleep(1.9)
+        return [at for at, _ in waits.polls]
 
-    assert virtually(work()) == pytest.approx([1.05, 1.05, 10.05])
-
-
-def test_one_failure_does_not_make_all_be_looked_at_by_the_rule() -> None:
-    """Once at the time that it took; then the others wait on for one that ends well."""
-
-    async def work() -> list[float]:
-        schedule = PollSchedule()
-        await waiting(schedule, *"bcdefg")
-        await schedule.ended("a", "FAILED", 1.5, took(1.0))
-        return [schedule.due("g", elapsed) for elapsed in (0, 1.05)]
-
-    assert virtually(work()) == pytest.approx([1.05, 15])
+    assert virtually(work()) == [1.05] * 6 + [1.35, 1.65]
 
 
 def test_one_that_runs_out_of_time_at_the_moment_of_an_end_leaves_the_others() -> None:
     async def work() -> list[bool]:
-        schedule = PollSchedule()
-        tasks = await waiting(schedule, *"abcd")
-        tasks["b"].cancel()
-        await schedule.ended("a", "SUCCESS", 0.01, took(0.005))
-        tasks["a"].cancel()
-        await asyncio.wait(tasks.values())
-        return [task.cancelled() for task in tasks.values()]
+        waits = await Waits().begin("abcd")
+        waits.tasks["b"].cancel()
+        await waits.schedule.ended("a", "SUCCESS", 0.01, took(0.005))
+        waits.tasks["a"].cancel()
+        await asyncio.sleep(0.1)
+        return [task.cancelled() for task in waits.tasks.values()]
 
     assert virtually(work()) == [True, True, False, False]
 
@@ -239,18 +261,17 @@ def test_one_that_runs_out_of_time_at_the_moment_of_an_end_leaves_the_others() -
 def test_what_was_learned_is_forgotten_when_nothing_is_waited_for_any_more() -> None:
     """The next resources of the run may take longer."""
 
-    async def work() -> list[float]:
-        schedule = PollSchedule()
-        with schedule.membership():
-            with schedule.membership():
-                tasks = await waiting(schedule, *"bcdef")
-                await schedule.ended("a", "SUCCESS", 1.5, took(1))
-            due = [schedule.due("f", 0)]
-            for task in tasks.values():
-                task.cancel()
-        return [*due, schedule.due("f", 0)]
+    async def work() -> list[tuple[float, str]]:
+        waits = await Waits().begin("bc")
+        await waits.schedule.ended("a", "SUCCESS", 1.5, took(1))
+        for task in waits.tasks.values():
+            task.cancel()
+        await asyncio.sleep(0)
+        await waits.begin("d")
+        await asyncio.sleep(1)
+        return waits.polls
 
-    assert virtually(work()) == pytest.approx([1.05, 15])
+    assert virtually(work()) == [(0.9, "d")]
 
 
 # --- waiting for the service ---
@@ -435,34 +456,14 @@ def test_only_a_wait_that_is_shared_follows_the_clients_schedule(shared: bool) -
     sim = Simulation()
     id_ = sim.person(DISABLE) or ""
     client = sim.client()
-    paused: list[str] = []
+    paused: list[float] = []
     pause = client.schedule.pause
 
-    async def spy(execution_id: str, elapsed: float) -> None:
-        paused.append(execution_id)
-        await pause(execution_id, elapsed)
+    async def spy(member: object, elapsed: float) -> None:
+        paused.append(elapsed)
+        await pause(member, elapsed)
 
     client.schedule.pause = spy  # type: ignore[method-assign]
     sim.run(wait_until_ended(client, id_, **({"shared": True} if shared else {})))
     assert bool(paused) is shared
-    assert client.schedule._sleeping == set()
-
-
-def test_nothing_is_left_of_a_pause_that_has_ended() -> None:
-    async def work() -> PollSchedule:
-        schedule = PollSchedule()
-        await schedule.pause("a", 0)
-        return schedule
-
-    assert virtually(work())._sleeping == set()
-
-
-def test_an_execution_whose_look_is_due_waits_for_no_turn_any_more() -> None:
-    async def work() -> dict[str, float]:
-        schedule = PollSchedule()
-        tasks = await waiting(schedule, *"abcde")
-        await schedule.ended("a", "SUCCESS", 10.9, took(10))
-        await asyncio.wait([tasks["d"], tasks["e"]])
-        return schedule._queue
-
-    assert virtually(work()) == {}
+    assert client.schedule._waiting == {}
