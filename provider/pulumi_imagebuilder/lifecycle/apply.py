@@ -57,7 +57,7 @@ from .entities import (
     Image,
     Outcome,
 )
-from .polling import cancel_and_wait, poll_delay, wait_until_ended
+from .polling import cancel_and_wait, poll_delay, retry_while_unknown, wait_until_ended
 from .references import MAX_AGE
 
 BeforeStart = Callable[[Change, ImageClient], Awaitable[None]]
@@ -426,7 +426,9 @@ class _ChangeRun:
         if change.is_awaited:
             snapshot = await wait_until_ended(client, execution_id, poll_first=False, age=age, shared=True)
         else:
-            outcome = await self._accepted(token, execution_id, snapshot)
+            outcome = await retry_while_unknown(
+                client, execution_id, lambda: client.outcome(token, execution_id, snapshot=snapshot)
+            )
             if outcome.execution is None or outcome.execution.status not in EXECUTION_UNSUCCESSFUL:
                 return outcome
             snapshot = await client.snapshot(execution_id)
@@ -445,20 +447,6 @@ class _ChangeRun:
             # An execution of an earlier run that was not listed: the image has been changed since.
             return None
         return outcome if answer.certain else None
-
-    async def _accepted(self, token: str, execution_id: str, snapshot: ExecutionSnapshot | None) -> Outcome:
-        """Return the outcome so far of an execution that is not awaited, once it can be read."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        while True:
-            try:
-                return await self._client.outcome(token, execution_id, snapshot=snapshot)
-            except ExecutionUnknown as error:
-                waited = loop.time() - began
-                if waited > CONSISTENCY_WINDOW:
-                    raise
-                self._client.progress.note = f"lifecycle execution {execution_id} cannot be read yet: {error.reason}"
-                await asyncio.sleep(poll_delay(waited))
 
     async def _confirmed_image(
         self, execution_id: str | None, *, keeps_record: bool, first: Image | None = None

@@ -7,6 +7,7 @@ import contextlib
 import math
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import islice
+from typing import TypeVar
 
 from ..errors import ServiceError
 from .client import ExecutionUnknown, ImageClient
@@ -18,6 +19,8 @@ from .entities import (
     RESOURCE_IN_USE,
     ExecutionSnapshot,
 )
+
+T = TypeVar("T")
 
 _MIN_DELAY, _SHARE, _MAX_DELAY = 1.0, 0.1, 30.0
 
@@ -213,26 +216,42 @@ async def _poll(
 ) -> ExecutionSnapshot:
     loop = asyncio.get_running_loop()
     began = loop.time() - age
-    unknown_since: float | None = None
     if not poll_first:
         await schedule.pause(member, age)
     while True:
-        try:
-            snapshot = await client.snapshot(execution_id)
-        except ExecutionUnknown as error:
-            unknown_since = loop.time() if unknown_since is None else unknown_since
-            if loop.time() - unknown_since > CONSISTENCY_WINDOW:
-                raise
-            client.progress.note = f"lifecycle execution {execution_id} cannot be read yet: {error.reason}"
-            await asyncio.sleep(poll_delay(loop.time() - unknown_since))
-            continue
-        unknown_since = None
+        snapshot = await retry_while_unknown(client, execution_id, lambda: client.snapshot(execution_id))
         client.progress.update(snapshot)
         elapsed = loop.time() - began
         if snapshot.status not in EXECUTION_UNFINISHED:
             await schedule.ended(member, snapshot.status, elapsed, lambda: client.duration(execution_id))
             return snapshot
         await schedule.pause(member, elapsed)
+
+
+async def retry_while_unknown(client: ImageClient, execution_id: str, read: Callable[[], Awaitable[T]]) -> T:
+    """Return what a read of an execution returns; repeat it while reads may lag behind the execution's start.
+
+    Args:
+        client: the client of the image that the execution belongs to.
+        execution_id: the execution.
+        read: reads the execution; what it has done before it raises :class:`ExecutionUnknown` may be done again.
+
+    Raises:
+        ExecutionUnknown: the service does not know the execution, and has not for the consistency window.
+    """
+    loop = asyncio.get_running_loop()
+    unknown_since: float | None = None
+    while True:
+        try:
+            return await read()
+        except ExecutionUnknown as error:
+            # Not since the first read: its retries may have taken longer than the window.
+            unknown_since = loop.time() if unknown_since is None else unknown_since
+            waited = loop.time() - unknown_since
+            if waited > CONSISTENCY_WINDOW:
+                raise
+            client.progress.note = f"lifecycle execution {execution_id} cannot be read yet: {error.reason}"
+            await asyncio.sleep(poll_delay(waited))
 
 
 async def cancel_and_wait(client: ImageClient, execution_id: str) -> ExecutionSnapshot:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,8 +11,8 @@ from .adoption import find_deletion
 from .apply import BeforeStart, apply, wait_until_built
 from .change import Change
 from .client import ExecutionUnknown, ImageClient
-from .entities import CONSISTENCY_WINDOW, EXECUTION_SUCCEEDED, EXECUTION_UNSUCCESSFUL, IMAGE_GONE, Outcome
-from .polling import cancel_and_wait, poll_delay
+from .entities import EXECUTION_SUCCEEDED, EXECUTION_UNSUCCESSFUL, IMAGE_GONE, Outcome
+from .polling import cancel_and_wait, retry_while_unknown
 from .state import UpdateState
 
 
@@ -21,19 +21,14 @@ async def cancel(state: UpdateState, client: ImageClient) -> None:
 
     The service does not keep executions forever; one that it does not know has ended, unless it has just begun.
     """
-    execution_id, had_ended = state.lifecycle_execution_id, state.status in EXECUTION_SUCCEEDED | EXECUTION_UNSUCCESSFUL
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    while execution_id:
-        try:
+    execution_id = state.lifecycle_execution_id
+    if execution_id is None:
+        return
+    with contextlib.suppress(ExecutionUnknown):
+        if state.status in EXECUTION_SUCCEEDED | EXECUTION_UNSUCCESSFUL:
             await cancel_and_wait(client, execution_id)
-            return
-        except ExecutionUnknown as error:
-            waited = loop.time() - began
-            if had_ended or waited > CONSISTENCY_WINDOW:
-                return
-            client.progress.note = f"lifecycle execution {execution_id} cannot be read yet: {error.reason}"
-            await asyncio.sleep(poll_delay(waited))
+        else:
+            await retry_while_unknown(client, execution_id, lambda: cancel_and_wait(client, execution_id))
 
 
 async def restore(state: UpdateState, request: Mapping[str, Any], client: ImageClient) -> None:

@@ -10,7 +10,13 @@ from typing import Any, TypeVar
 import pytest
 from pulumi_imagebuilder.errors import ServiceError
 from pulumi_imagebuilder.lifecycle.client import ExecutionUnknown
-from pulumi_imagebuilder.lifecycle.polling import PollSchedule, cancel_and_wait, poll_delay, wait_until_ended
+from pulumi_imagebuilder.lifecycle.polling import (
+    PollSchedule,
+    cancel_and_wait,
+    poll_delay,
+    retry_while_unknown,
+    wait_until_ended,
+)
 
 from tests.provider.simulated import ARN, DISABLE, Simulation, named, refusal, to
 from tests.simulation.virtual_time import run
@@ -353,6 +359,24 @@ def test_the_half_minute_counts_from_the_last_time_it_was_read() -> None:
 
     sim.overrides["list_lifecycle_execution_resources"] = lag
     assert sim.run(wait_until_ended(sim.client(), id_)).status == "SUCCESS"
+
+
+def test_the_half_minute_does_not_count_the_retries_of_the_first_read() -> None:
+    sim = Simulation()
+    client = sim.client()
+    reads: list[float] = []
+
+    async def read() -> str:
+        if not reads:
+            await asyncio.sleep(40)
+        reads.append(sim.loop.time())
+        if len(reads) < 4:
+            raise ExecutionUnknown("ResourceNotFoundException: not yet")
+        return "read"
+
+    assert sim.run(retry_while_unknown(client, "lce-1", read)) == "read"
+    assert client.progress.note == "lifecycle execution lce-1 cannot be read yet: ResourceNotFoundException: not yet"
+    assert reads == pytest.approx([40, 40.9, 41.8, 42.7])
 
 
 def test_forty_waits_share_their_schedule() -> None:
