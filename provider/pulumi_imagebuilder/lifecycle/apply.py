@@ -274,7 +274,6 @@ class _ChangeRun:
             try:
                 await self._resolve_conflict(execution_id)
             except ExecutionUnknown:
-                client.progress.blocking_execution = None
                 await asyncio.sleep(poll_delay(waited))
         return await find_adoptable_execution(change, client, await client.executions())
 
@@ -295,17 +294,26 @@ class _ChangeRun:
         return is_recent and not await is_schedule(self._client, execution)
 
     async def _resolve_conflict(self, execution_id: str) -> None:
-        """Wait until a blocking execution has ended; cancel it if it is a schedule that this change replaces."""
+        """Wait until a blocking execution has ended; cancel it if it is a schedule that this change replaces.
+
+        Raises:
+            ExecutionUnknown: the service does not know it, so it no longer counts as blocking.
+        """
         client = self._client
         client.progress.blocking_execution = execution_id
-        # Reads may lag behind the start of a schedule: look once more. If another change has taken the date off the
-        # image, a schedule shows only by having no resources for long.
-        for limit in (IMAGE_LAG, _FIRST_RESOURCES, None) if self._change.cancels_schedules else (None,):
-            if await self._gives_way(execution_id, idle=limit is None):
-                await cancel_and_wait(client, execution_id)
-                break
-            if await self._ends_within(limit, execution_id):
-                break
+        try:
+            # Reads may lag behind the start of a schedule: look once more. If another change has taken the date off the
+            # image, a schedule shows only by having no resources for long.
+            for limit in (IMAGE_LAG, _FIRST_RESOURCES, None) if self._change.cancels_schedules else (None,):
+                if await self._gives_way(execution_id, idle=limit is None):
+                    await cancel_and_wait(client, execution_id)
+                    break
+                if await self._ends_within(limit, execution_id):
+                    break
+        except ExecutionUnknown:
+            # Any other error leaves it set, for it may still be in the way; the message of a time-out names it.
+            client.progress.blocking_execution = None
+            raise
         client.progress.blocking_execution = None
 
     async def _ends_within(self, limit: float | None, execution_id: str) -> bool:

@@ -268,17 +268,22 @@ async def cancel_and_wait(client: ImageClient, execution_id: str) -> ExecutionSn
     began = loop.time()
     snapshot = await client.snapshot(execution_id)
     client.progress.execution_id = execution_id
-    while snapshot.status in EXECUTION_CANCELLABLE:
-        try:
-            await client.cancel(execution_id)
-            break
-        except ServiceError as error:
-            snapshot = await client.snapshot(execution_id)
-            if snapshot.status in EXECUTION_CANCELLABLE and error.code != RESOURCE_IN_USE:
-                raise
-            client.progress.note = f"cancelling lifecycle execution {execution_id} again: {error.reason}"
-        await asyncio.sleep(poll_delay(loop.time() - began))
-    if snapshot.status in EXECUTION_UNFINISHED:
-        snapshot = await wait_until_ended(client, execution_id)
+    try:
+        while snapshot.status in EXECUTION_CANCELLABLE:
+            try:
+                await client.cancel(execution_id)
+                break
+            except ServiceError as error:
+                snapshot = await client.snapshot(execution_id)
+                if snapshot.status in EXECUTION_CANCELLABLE and error.code != RESOURCE_IN_USE:
+                    raise
+                client.progress.note = f"cancelling lifecycle execution {execution_id} again: {error.reason}"
+            await asyncio.sleep(poll_delay(loop.time() - began))
+        if snapshot.status in EXECUTION_UNFINISHED:
+            snapshot = await wait_until_ended(client, execution_id)
+    except ExecutionUnknown:
+        # Any other error leaves it set: it may still be under way, which the message says.
+        client.progress.execution_id = None
+        raise
     client.progress.execution_id = None
     return snapshot

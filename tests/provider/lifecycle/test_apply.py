@@ -637,6 +637,45 @@ def test_an_execution_that_a_refusal_names_is_waited_for_unless_it_ended_before(
     assert client.progress.blocking_execution is None
 
 
+def test_an_execution_that_cannot_be_read_any_more_is_not_in_the_way() -> None:
+    """Neither the row nor the message of a time limit may name it once the wait is over."""
+    sim = Simulation(variants={"policy-executions": "listed"})
+    blocking = sim.backend.start_policy_execution(POLICY, ARN, "DEPRECATED", takes=timedelta(seconds=20))
+    client = sim.client()
+    seen: list[str | None] = []
+
+    def forgotten(parameters: Parameters, ask: Ask) -> dict[str, Any]:
+        if parameters["lifecycleExecutionId"] == blocking.id:
+            seen.append(client.progress.blocking_execution)
+            raise refusal("ResourceNotFoundException")
+        return ask()
+
+    async def guard(change: Change, client: Any) -> None:
+        seen.append(client.progress.blocking_execution)
+
+    sim.overrides["list_lifecycle_execution_resources"] = forgotten
+    sim.run(apply(Change(ARN, DISABLE, **TRIGGERED), client, guard))
+    assert set(seen[:-1]) == {blocking.id}
+    assert (seen[-1], client.progress.blocking_execution) == (None, None)
+
+
+def test_an_immediate_change_names_nothing_that_is_forgotten_while_it_waits(sim: Simulation) -> None:
+    client = sim.client()
+    other = sim.person(DISABLE)
+    seen: list[str | None] = []
+
+    def forget(parameters: Parameters, ask: Ask) -> dict[str, Any]:
+        seen.append(client.progress.blocking_execution)
+        if len(seen) > 2:
+            raise refusal("ResourceNotFoundException")
+        return ask()
+
+    sim.overrides["list_lifecycle_execution_resources"] = forget
+    sim.run(apply(Change(ARN, IMMEDIATE), client))
+    assert (seen[:2], set(seen[2:])) == ([None, None], {other})
+    assert client.progress.blocking_execution is None
+
+
 @pytest.mark.parametrize("reading", ["unlisted", "listed"])
 def test_an_immediate_change_waits_for_executions_that_would_move_the_image_after_it(reading: str) -> None:
     """The service would not refuse it, and what ends later would undo it; one that is not listed cannot be seen."""

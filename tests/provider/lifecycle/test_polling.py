@@ -474,6 +474,21 @@ def test_a_refused_cancellation_is_an_error() -> None:
         sim.run(cancel_and_wait(sim.client(), id_))
 
 
+def test_an_execution_that_is_forgotten_as_it_is_cancelled_is_not_named_any_more() -> None:
+    sim = Simulation()
+    id_ = sim.person(DISABLE) or ""
+    client = sim.client()
+
+    def forget(parameters: Mapping[str, Any], ask: Callable[..., Any]) -> dict[str, Any]:
+        sim.forget(id_)
+        return ask()
+
+    sim.overrides["cancel_lifecycle_execution"] = forget
+    with pytest.raises(ExecutionUnknown):
+        sim.run(cancel_and_wait(client, id_))
+    assert client.progress.execution_id is None
+
+
 @pytest.mark.parametrize("shared", [True, False])
 def test_only_a_wait_that_is_shared_follows_the_clients_schedule(shared: bool) -> None:
     """What is waited for as it is in the way has begun at another time, and takes as long as it takes."""
