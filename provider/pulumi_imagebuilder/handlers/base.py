@@ -164,7 +164,8 @@ class Handler(abc.ABC):
         max_amis = inputs.get("max_amis")
         # Pulumi's state has every number as a double.
         limit = None if max_amis is None else int(max_amis)
-        return Guard(self.host.context.references, mode, arns, max_amis=limit)
+        awaits_build = self.kind is Kind.CLEANUP
+        return Guard(self.host.context.references, mode, arns, max_amis=limit, awaits_build=awaits_build)
 
     def _before_start(self, call: Call, inputs: Properties, arns: Sequence[str]) -> BeforeStart | None:
         """Return the hook that refuses to start while AMIs are in use; None if nothing is checked."""

@@ -16,7 +16,7 @@ from ..aws.answers import OnRetry
 from ..durations import format_elapsed
 from ..errors import ImageBuilderError, PermanentError
 from .entities import GONE, IMAGE_GONE, IMAGE_UNSTABLE, Image
-from .progress import Progress
+from .progress import Progress, group_images
 from .references import MAX_AGE, ReferenceSurvey
 from .verdict import AmiChange, Verdict, describe_unread
 
@@ -55,6 +55,7 @@ class Guard:
         mode: the argument ``in_use``.
         arns: the images that the run may change through the resource, which are counted and looked up together.
         max_amis: the most AMIs that the run disables or deletes through the resource. Default: no limit.
+        awaits_build: whether `pulumi up` waits until images are built, before it calls :meth:`check`.
         now: the time that exclusion rules are compared with.
         sleep: waits, in seconds.
         preview_time_limit: the most seconds that a preview takes.
@@ -67,6 +68,7 @@ class Guard:
         arns: Iterable[str],
         *,
         max_amis: int | None = None,
+        awaits_build: bool = False,
         now: Callable[[], datetime] = _utc_now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         preview_time_limit: float = PREVIEW_TIME_LIMIT,
@@ -74,6 +76,7 @@ class Guard:
         self._survey = survey
         self._mode = mode
         self._max_amis = max_amis
+        self._awaits_build = awaits_build
         self._arns = list(arns)
         self._undecided = set(self._arns)
         self._now = now
@@ -129,23 +132,34 @@ class Guard:
         if self._most_amis is None:
             # Once a run, before anything is started: later there would be fewer.
             self._most_amis = await self._count_amis(self._arns, change, on_retry)
-        error = self._too_many(self._most_amis, change)
+        error = await self._refusal_by_max_amis([arn], self._most_amis, change)
         if error:
             raise error
-        image = (await self._survey.read_images([arn]))[arn]
-        if isinstance(image, Image) and image.state in IMAGE_UNSTABLE:
-            raise PermanentError(
-                f"the image is {image.state}, and max_amis cannot be held against the AMIs that it will have",
-                next_step="run the same command again once it is built",
-            )
 
-    def _too_many(self, amis: int, change: AmiChange) -> ImageBuilderError | None:
-        if self._max_amis is None or amis <= self._max_amis:
+    async def _refusal_by_max_amis(self, arns: Sequence[str], amis: int, change: AmiChange) -> ImageBuilderError | None:
+        """Return why ``max_amis`` refuses to start the change of images; None if it does not.
+
+        Args:
+            arns: those of the images whose change is refused while they are being built.
+            amis: how many AMIs the run would disable or delete.
+            change: the change.
+        """
+        if self._max_amis is None:
             return None
-        return PermanentError(
-            f"{amis} AMIs would be {change.state.lower()}, and max_amis is {self._max_amis}: nothing is started",
-            next_step="check which images these are, then raise max_amis",
-        )
+        if amis > self._max_amis:
+            return PermanentError(
+                f"{amis} AMIs would be {change.state.lower()}, and max_amis is {self._max_amis}: nothing is started",
+                next_step="check which images these are, then raise max_amis",
+            )
+        unbuilt = {
+            arn: f"the image is {image.state}, and max_amis cannot be held against the AMIs that it will have"
+            for arn, image in (await self._survey.read_images(arns)).items()
+            if isinstance(image, Image) and image.state in IMAGE_UNSTABLE
+        }
+        if not unbuilt:
+            return None
+        reason = group_images(unbuilt) if len(arns) > 1 else unbuilt[arns[0]]
+        return PermanentError(reason, next_step="run the same command again once it is built")
 
     async def _count_amis(self, arns: Sequence[str], change: AmiChange, on_retry: OnRetry) -> int:
         if self._mode == "ignore":
@@ -202,17 +216,20 @@ class Guard:
         return PreviewText(warnings=[f"what would be {change.state.lower()} is not known: {reason}"])
 
     async def _preview(self, arns: Sequence[str], change: AmiChange) -> PreviewText:
+        refused_unbuilt = [] if self._awaits_build else arns
         if self._mode == "ignore":
             regions = await self._read_regions(arns, change)
             size_line = describe_unread(change, regions) if regions else None
-            too_many = self._too_many(sum(map(len, regions.values())), change)
-            return PreviewText(size_line, [_would("refuse this", too_many)] if too_many else [])
+            amis = sum(map(len, regions.values()))
+            refusal = await self._refusal_by_max_amis(refused_unbuilt, amis, change)
+            return PreviewText(size_line, [_would("refuse this", refusal)] if refusal else [])
         verdict = await self._judge(arns, change, None)
         images = [image for image in (await self._survey.read_images(arns)).values() if image != GONE]
         warnings = []
-        too_many, error = self._too_many(verdict.most_amis, change), verdict.error()
-        if too_many:
-            warnings.append(_would("refuse this", too_many))
+        refusal = await self._refusal_by_max_amis(refused_unbuilt, verdict.most_amis, change)
+        error = verdict.error()
+        if refusal:
+            warnings.append(_would("refuse this", refusal))
         if error and self._mode == "warn":
             warnings.append(f'{error.reason}; `pulumi up` would continue, as in_use is "warn"')
         elif error:

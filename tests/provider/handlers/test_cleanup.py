@@ -103,6 +103,17 @@ def test_the_preview_of_a_replacement_shows_what_that_would_delete(sim: Simulati
     assert sim.row.logged == []
 
 
+def test_the_preview_of_a_replacement_warns_of_no_build_that_is_waited_for(sim: Simulation, stack: Stack) -> None:
+    stack.up(clean=cleanup(in_use="refuse", max_amis=5))
+    handler = sim.handler(Kind.CLEANUP)
+    olds, inputs = stack.kept["clean"].state, stack.kept["clean"].inputs
+    sim.move("BUILDING")
+    sim.run(handler.diff(call("diff"), olds, {**inputs, "resource_arn": arns(2)[1]}))
+    sim.run(handler.preview(call(), {}, {**inputs, "resource_arn": arns(2)[1]}))
+    (line,) = sim.row.logged
+    assert line.startswith("web: would delete 1 image: ")
+
+
 def test_a_clean_up_that_fails_is_an_error_and_stays(sim: Simulation, stack: Stack) -> None:
     stack.up(clean=cleanup())
     sim.fault(f"execution fail image={ARN} region=us-east-1 reason=Denied")

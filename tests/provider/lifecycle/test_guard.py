@@ -709,6 +709,38 @@ def test_the_preview_warns_of_too_many_amis(mode: str) -> None:
     ]
 
 
+UNBUILT = "the image is BUILDING, and max_amis cannot be held against the AMIs that it will have"
+
+
+@pytest.mark.parametrize("mode", ["refuse", "wait", "warn", "ignore"])
+def test_the_preview_warns_of_an_image_that_is_being_built(mode: str) -> None:
+    """As `pulumi up` does: only where there is a limit, unless it waits until the image is built."""
+    service = FakeService()
+    service.images[service.add_image()] = {"arn": arn_of(), "state": {"status": "BUILDING"}}
+    assert preview(service, mode=mode, max_amis=5) == PreviewText(
+        "would delete 1 image: no AMIs",
+        [f"`pulumi up` would refuse this: {UNBUILT}; run the same command again once it is built"],
+    )
+    assert preview(service, mode=mode).warnings == []
+    assert preview(service, mode=mode, max_amis=5, awaits_build=True).warnings == []
+
+
+def test_the_preview_names_the_images_of_a_fleet_that_are_being_built() -> None:
+    service = FakeService()
+    for build in (1, 2, 3):
+        service.add_image(build)
+    for build in (2, 3):
+        service.images[arn_of(build)] = {"arn": arn_of(build), "state": {"status": "BUILDING"}}
+    assert preview(service, max_amis=5).warnings == [
+        f"`pulumi up` would refuse this: 2 images: {UNBUILT}: web/1.0.0/2, web/1.0.0/3 "
+        "(arn:aws:imagebuilder:us-east-1:123456789012:image/…); run the same command again once it is built"
+    ]
+    service.add_image(3)
+    assert preview(service, max_amis=5).warnings == [
+        f"`pulumi up` would refuse this: image {arn_of(2)}: {UNBUILT}; run the same command again once it is built"
+    ]
+
+
 def test_the_preview_of_an_image_that_is_gone_is_empty(service: FakeService) -> None:
     service.images.clear()
     assert preview(service) == PreviewText()
