@@ -23,7 +23,7 @@ from ..lifecycle.entities import (
     Outcome,
 )
 from ..lifecycle.fleet import ImageTask
-from ..lifecycle.progress import STARTING, Progress, group_images
+from ..lifecycle.progress import STARTING, Progress, group_images, name_images
 from ..lifecycle.removal import cancel, restore
 from ..lifecycle.state import CLIENT_TOKEN, DRIFT, OUTPUTS, RESULT_STATE, FleetState, UpdateState, refresh
 from ..validation import UNKNOWN, Kind
@@ -50,6 +50,26 @@ class UpdateHandler(Handler):
         states = self.states(olds)
         known = [arn for arn in self.images(news) if arn not in found.inputs.added]
         return ResourceDiff(found.inputs, _describe_drift(states), bool(states.incomplete(known)))
+
+    async def diff(self, call: Call, olds: Properties, news: Properties) -> ResourceDiff:
+        """Return the difference; warn if the declaration restores images that it had deleted before."""
+        changed = await super().diff(call, olds, news)
+        restored = [] if changed.inputs.replace else self._restored_after_deletion(olds, news)
+        if restored:
+            which = restored[0] if len(restored) == 1 else name_images(restored)
+            await self.host.engine.warn(
+                call.urn, f"what was deleted does not come back, only what is left can be restored: image {which}"
+            )
+        return changed
+
+    def _restored_after_deletion(self, olds: Properties, news: Properties) -> list[str]:
+        """Return the images that were to be deleted, and are to be restored, now or when they leave the program."""
+        if olds.get("state") != IMAGE_GONE or news.get("state") in (IMAGE_GONE, UNKNOWN):
+            return []
+        arns, declared = self.states(olds).images, self.images(news)
+        if news.get("on_destroy") == "restore":
+            return list(arns)
+        return [arn for arn in arns if arn in declared] if news.get("state") == "AVAILABLE" else []
 
     async def create(self, call: Call, inputs: Properties) -> Result:
         """Carry out the declared state update for all images, or adopt executions that were started for them before."""

@@ -29,6 +29,7 @@ from tests.provider.simulated import (
     ARN,
     DISABLE,
     STEM,
+    Declaration,
     Simulation,
     Stack,
     arns,
@@ -402,6 +403,46 @@ def test_what_leaves_a_fleet_but_is_declared_elsewhere_is_left(sim: Simulation, 
     stack.up(all=fleet(arns(1), on_destroy="restore"), web=single(arn=arns(2)[1]))
     assert sim.state(arns(2)[1]) == "DISABLED"
     assert sim.row.logged == [f"all: left unchanged, because the program still declares it: image {arns(2)[1]}"]
+
+
+LOST = "all: warning: what was deleted does not come back, only what is left can be restored: image "
+
+
+@pytest.mark.parametrize(
+    ("news", "which"),
+    [
+        (fleet(arns(2), "AVAILABLE"), "web/1.0.0/1, web/1.0.0/2 (arn:aws:imagebuilder:us-east-1:123456789012:image/…)"),
+        (fleet(arns(1), "AVAILABLE"), ARN),
+        (
+            fleet(arns(1), "DISABLED", on_destroy="restore"),
+            "web/1.0.0/1, web/1.0.0/2 (arn:aws:imagebuilder:us-east-1:123456789012:image/…)",
+        ),
+        (fleet(arns(1), "DISABLED"), None),
+        (fleet(arns(1), "DELETED", triggers=["x"]), None),
+        (fleet(arns(3)[2:], "AVAILABLE"), None),
+    ],
+)
+def test_the_restoring_of_what_was_deleted_warns(
+    sim: Simulation, stack: Stack, news: Declaration, which: str | None
+) -> None:
+    """The record is there still where a rule left an AMI out, and the service restores it without a word."""
+    rules = {"exclusion_rules": {"amis": {"regions": ["eu-west-1"]}}}
+    stack.up(all=fleet(arns(2), "DELETED", **rules))
+    stack.preview(all=news)
+    warnings = [] if which is None else [LOST + which]
+    assert sim.row.logged == warnings
+    stack.up(all=news)
+    assert sim.row.logged == 2 * warnings
+    stack.up(all=news)
+    assert sim.row.logged == 2 * warnings
+    assert sim.ami_states()[0] == "gone"
+
+
+def test_a_replacement_restores_nothing_that_was_deleted(sim: Simulation, stack: Stack) -> None:
+    stack.up(web=single("DELETED"))
+    stack.up(web=single("DISABLED", arns(2)[1], on_destroy="restore"))
+    stack.up(web=single("AVAILABLE", arns(2)[1]))
+    assert sim.row.logged == []
 
 
 BEFORE = UpdateState("lce-1", "SUCCESS", image_state="DEPRECATED", client_token="before")
