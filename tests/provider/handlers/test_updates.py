@@ -90,6 +90,20 @@ def test_what_is_not_sent_only_changes_the_state(sim: Simulation, stack: Stack, 
     assert stack.kept["web"].state == {**before, **more}
 
 
+def test_to_wait_from_now_on_does_not_wait_for_what_is_under_way(sim: Simulation, stack: Stack) -> None:
+    """It only changes the state; a refresh shows how the execution has ended, and a failed one is started again."""
+    stack.up(web=single(wait=False))
+    sim.fault(f"execution fail image={ARN} reason=Denied")
+    stack.up(web=single(wait=True))
+    assert sim.counts == {}
+    assert (stack.kept["web"].state["wait"], stack.kept["web"].state["status"]) == (True, "PENDING")
+    sim.advance(seconds=20)
+    stack.refresh()
+    sim.heal()
+    stack.up(web=single(wait=True))
+    assert sim.executions() == [("DISABLED", "FAILED"), ("DISABLED", "SUCCESS")]
+
+
 @pytest.mark.parametrize("more", [{"state": "DEPRECATED"}, {"triggers": ["x"]}, {"client_token": "mine"}])
 def test_what_is_sent_is_carried_out_again(sim: Simulation, stack: Stack, more: dict[str, Any]) -> None:
     stack.up(web=single())
