@@ -7,7 +7,7 @@ The type says whether it helps to run ``pulumi up`` again: a :class:`TemporaryEr
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 _MAX_NAMED_RESOURCES = 10
@@ -31,6 +31,17 @@ def one_line(text: str) -> str:
     for pattern in _CREDENTIALS:
         line = pattern.sub(_REDACTED, line)
     return line
+
+
+def redact(text: str, secrets: Iterable[str]) -> str:
+    """Return a text without these secrets; one of less than eight characters is no credential, but part of words.
+
+    >>> redact("the token of-the-stack is part of the stack", ["of-the-stack", "the"])
+    'the token [redacted] is part of the stack'
+    """
+    for secret in secrets:
+        text = text.replace(secret, _REDACTED) if len(secret) >= 8 else text
+    return text
 
 
 class ImageBuilderError(Exception):

@@ -24,6 +24,7 @@ from ..errors import (
     ResourceNotFound,
     ServiceError,
     one_line,
+    redact,
 )
 from .answers import OnRetry, is_access_denied, required_permission
 from .configuration import Configuration
@@ -268,11 +269,7 @@ class Service:
 
     def _describe(self, error: BaseException) -> str:
         """Return a clause without credentials: code, message and request id; or what kept the answer from coming."""
-        text = _summary(error)
-        for secret in self.configuration.secrets:
-            # A very short text is no credential, and is part of other words.
-            text = text.replace(secret, "[redacted]") if len(secret) >= 8 else text
-        return text
+        return redact(_summary(error), self.configuration.secrets)
 
 
 def is_transient(error: BaseException) -> bool:

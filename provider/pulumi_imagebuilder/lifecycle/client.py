@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ..aws.answers import OnRetry, answered_at
-from ..errors import ImageBuilderError, ServiceError, TemporaryError
+from ..errors import ImageBuilderError, ServiceError, TemporaryError, redact
 from ..validation import ImageArn
 from .change import derive_token
 from .entities import (
@@ -111,7 +111,7 @@ class ImageClient:
             )
         except ServiceError as error:
             # A user's own token may be a secret, and the service repeats it in what it refuses.
-            error.reason = error.reason.replace(token, "[redacted]")
+            error.reason = redact(error.reason, [token])
             raise
         execution_id: str | None = answer.get("lifecycleExecutionId")
         # If the image already names this execution, the cached image includes its effect.

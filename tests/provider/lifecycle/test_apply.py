@@ -502,8 +502,8 @@ def test_a_refused_request_is_an_error(sim: Simulation) -> None:
 
 def test_a_users_own_token_that_was_used_with_other_parameters_is_an_error(sim: Simulation) -> None:
     """It says what to do; with a token of ours another role is no other change."""
-    sim.apply(client_token="mine")
-    text = failure(sim, lambda: sim.apply(to("AVAILABLE"), client_token="mine"), ServiceError)
+    sim.apply(client_token="my-secret")
+    text = failure(sim, lambda: sim.apply(to("AVAILABLE"), client_token="my-secret"), ServiceError)
     assert text == (
         "changing the image: IdempotentParameterMismatchException: The client token [redacted] was used before with "
         "other parameters; this client_token was used before with other parameters: choose another, or leave it out"

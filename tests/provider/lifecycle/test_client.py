@@ -86,6 +86,8 @@ def test_a_refused_start_does_not_say_its_token() -> None:
     with pytest.raises(ServiceError) as raised:
         sim.run(sim.client().start(DISABLE, "my-secret"))
     assert str(raised.value) == "changing the image: InvalidRequestException: the token [redacted] is no good"
+    with pytest.raises(ServiceError, match="the token my-secret is no good"):
+        sim.run(sim.client().start(DISABLE, "to"))
 
 
 @pytest.mark.parametrize("reading", ["not-found", "state"])
