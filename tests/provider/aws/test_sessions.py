@@ -159,6 +159,7 @@ def test_the_default_region_is_found_as_pulumi_aws_does(monkeypatch: pytest.Monk
     assert sessions_of({}).default_region() == "eu-west-3"
     monkeypatch.setenv("AWS_REGION", "eu-west-2")
     assert sessions_of({}).default_region() == "eu-west-2"
+    assert sessions_of({}).sts_region_for("us-east-1") == "eu-west-2"
     assert sessions_of({"aws:region": "eu-west-1"}).default_region() == "eu-west-1"
     monkeypatch.delenv("AWS_REGION")
     monkeypatch.delenv("AWS_DEFAULT_REGION")

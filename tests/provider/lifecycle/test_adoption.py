@@ -107,6 +107,22 @@ def test_an_execution_that_failed_is_not_adoptable() -> None:
     assert adoptable(sim) is None
 
 
+@pytest.mark.parametrize("status", ["FAILED", "CANCELLED"])
+def test_an_execution_that_ended_badly_is_not_adoptable_though_it_did_all(status: str) -> None:
+    sim = Simulation()
+    started(sim)
+
+    def end(parameters: Mapping[str, Any], ask: Callable[..., Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = ask()
+        return {
+            **answer,
+            "lifecycleExecutions": [{**each, "state": {"status": status}} for each in answer["lifecycleExecutions"]],
+        }
+
+    sim.overrides["list_lifecycle_executions"] = end
+    assert adoptable(sim) is None
+
+
 def test_an_execution_under_way_is_not_adoptable_unless_it_is_the_same_schedule() -> None:
     """What it does not show yet, only its end can show."""
     sim = Simulation()

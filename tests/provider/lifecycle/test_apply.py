@@ -521,6 +521,18 @@ def test_another_role_adopts_what_was_started_with_the_first(sim: Simulation) ->
     assert (outcome.execution.status, len(sim.ids())) == ("SUCCESS", 1)
 
 
+def test_another_role_adopts_the_last_of_several_starts_with_the_first() -> None:
+    """As many executions do the same as tokens are known: all of them are this change's."""
+    sim = Simulation(roles=["ImageLifecycle", "Another"])
+    sim.fault(f"execution fail image={ARN}")
+    failure(sim, lambda: sim.apply(**TRIGGERED), ExecutionFailed)
+    sim.heal()
+    sim.apply(**TRIGGERED)
+    outcome = sim.apply({**DISABLE, "executionRole": "Another"}, **TRIGGERED)
+    assert outcome.execution is not None
+    assert [outcome.execution.id] == sim.ids()[1:]
+
+
 @pytest.mark.parametrize("state", ["AVAILABLE", "DEPRECATED"])
 def test_another_role_adopts_no_execution_of_others_that_did_something_else(state: str) -> None:
     sim = Simulation(roles=["ImageLifecycle", "Another"])
@@ -685,6 +697,13 @@ def test_an_immediate_change_waits_for_executions_that_would_move_the_image_afte
     assert sim.executions() == [("DISABLED", "SUCCESS")]
     assert sim.state() == "DEPRECATED"
     assert 9 < sim.loop.time() < 12
+
+
+def test_an_immediate_change_does_not_look_at_executions_that_have_ended(sim: Simulation) -> None:
+    sim.person(DISABLE)
+    sim.advance(minutes=5)
+    sim.apply(IMMEDIATE)
+    assert "list_lifecycle_execution_resources" not in sim.counts
 
 
 def test_the_hook_is_called_after_what_was_waited_for(sim: Simulation) -> None:

@@ -131,7 +131,9 @@ def test_an_image_is_read_again_after_what_may_have_changed_it(event: str) -> No
     if event in {"cancel", "listed unfinished", "snapshot"}:
         id_ = sim.person(DISABLE)
     elif event == "listed just ended":
-        id_ = sim.person(DISABLE)
+        sim.person(to("DEPRECATED"), token="another")
+        sim.advance(minutes=10)
+        sim.person(DISABLE)
         sim.advance(seconds=30)
     client = sim.client()
 
@@ -399,14 +401,15 @@ def test_the_outcome_of_an_unfinished_execution_has_its_start() -> None:
     assert outcome.execution.started is not None
 
 
-@pytest.mark.parametrize("where", ["execution", "image-record"])
-def test_the_reason_of_a_failure_is_found_wherever_the_service_has_it(where: str) -> None:
+@pytest.mark.parametrize(("where", "calls"), [("execution", 1), ("image-record", 2)])
+def test_the_reason_of_a_failure_is_found_wherever_the_service_has_it(where: str, calls: int) -> None:
     sim = Simulation(variants={"failure-reason": where})
     sim.fault(f"execution fail image={ARN} reason=Denied")
     id_ = ended(sim)
     outcome = sim.run(sim.client().outcome("token", id_))
     assert outcome.execution is not None
     assert (outcome.execution.status, outcome.execution.reason) == ("FAILED", "2 of 2 resources failed")
+    assert sim.counts["list_lifecycle_execution_resources"] == calls
     assert outcome.execution.started is not None
     assert outcome.execution.ended is not None
 

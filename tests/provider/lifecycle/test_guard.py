@@ -388,6 +388,16 @@ def test_a_missing_page_is_refused() -> None:
     assert Checks(service).refusal().reason.startswith("what uses ami-1-us-west-2 in us-west-2 is not known: no answer")
 
 
+def test_at_most_three_amis_whose_uses_are_not_known_are_named() -> None:
+    service = FakeService()
+    regions = [f"eu-west-{number}" for number in range(1, 6)]
+    service.add_image(1, *regions)
+    for region in regions:
+        service.fail(region, "describe_images", denied("ec2:DescribeImages"))
+    named = "ami-1-eu-west-1, ami-1-eu-west-2, ami-1-eu-west-3 and 2 more"
+    assert Checks(service).refusal().reason.startswith(f"what uses {named} in eu-west-1, eu-west-2, ")
+
+
 def test_uses_and_what_is_not_known_are_both_named() -> None:
     service = FakeService()
     service.add_image(1, *REGIONS)

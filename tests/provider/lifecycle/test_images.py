@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from pulumi_imagebuilder.errors import CredentialsError, ServiceError
+from pulumi_imagebuilder.aws.configuration import Configuration
+from pulumi_imagebuilder.errors import ConfigurationError, CredentialsError, ServiceError
 from pulumi_imagebuilder.lifecycle.entities import GONE
 from pulumi_imagebuilder.lifecycle.images import ImageBatchReader, ReadBarrier, Reading
 
@@ -62,6 +63,20 @@ def test_builds_of_several_versions_are_listed_by_their_name_as_it_was_given() -
     assert sim.world.calls("ListImageBuildVersions")[0].parameters["filters"] == [
         {"name": "name", "values": ["Web App"]}
     ]
+
+
+def test_builds_of_several_versions_are_asked_for_one_by_one_if_the_first_is_gone() -> None:
+    """It would have told the name to list them by."""
+    sim = Simulation([{"arn": VERSIONS[1]}])
+    assert states(read(sim, *VERSIONS)) == dict(zip(VERSIONS, ["DELETED", "AVAILABLE"], strict=True))
+    assert sim.counts == {"get_image": 3}
+
+
+def test_the_account_of_images_is_checked_before_they_are_listed() -> None:
+    sim = Simulation(images(3))
+    sim.service.configuration = Configuration(forbidden_accounts=("123456789012",))
+    assert {type(reading.error) for reading in read(sim, *arns(3)).values()} == {ConfigurationError}
+    assert sim.counts == {}
 
 
 def test_images_of_other_regions_are_listed_there() -> None:

@@ -145,6 +145,15 @@ def test_only_builds_of_the_very_version_are_chosen() -> None:
     assert call["filters"] == [{"name": "name", "values": ["web"]}]
 
 
+def test_builds_of_a_version_are_listed_in_the_region_of_its_arn() -> None:
+    """Whatever the default is; to name the same region again is no mistake."""
+    version = f"{STEM}/1.0.0".replace("us-east-1", "eu-west-1")
+    for arguments in ({}, {"region": "eu-west-1"}):
+        service = ListedBuilds([[]])
+        assert find(service, version, **arguments) == []
+        assert [call["region"] for call in service.calls] == ["eu-west-1"]
+
+
 @pytest.mark.parametrize("age", ["10d", "240h", timedelta(days=10), "14400m", "864000s"])
 def test_ages_are_counted_back_from_the_services_time(age: str | timedelta) -> None:
     """This machine's clock may be wrong."""

@@ -160,6 +160,32 @@ def test_a_time_limit_says_what_was_waited_for_and_what_to_do(
 
 
 @pytest.mark.parametrize(
+    ("seen", "described"),
+    [
+        ({}, ("the run was cancelled", "the next `pulumi up` continues from here")),
+        (
+            {"execution_id": "lce-1", "status": "IN_PROGRESS"},
+            (
+                "the run was cancelled while lifecycle execution lce-1 was IN_PROGRESS",
+                "it continues, and the next `pulumi up` continues to wait for it",
+            ),
+        ),
+        (
+            {"execution_id": "lce-1", "blocking_execution": "lce-2", "same_command": True},
+            ("the run was cancelled", "the same command continues from here"),
+        ),
+    ],
+)
+def test_a_cancellation_names_the_execution_that_continues(
+    progress: Progress, seen: dict[str, Any], described: tuple[str, str]
+) -> None:
+    """One that was started, unless the run waits for another to end."""
+    for name, value in seen.items():
+        setattr(progress, name, value)
+    assert progress.describe_cancellation() == described
+
+
+@pytest.mark.parametrize(
     ("id_", "status", "continues"),
     [
         ("lce-1", "STARTING", True),
@@ -236,6 +262,13 @@ def test_a_fleet_shows_what_its_images_wait_for_each_use_once(fleet: FleetProgre
     for member in members:
         member.in_use = None
     assert fleet.text() == "0 of 20 done, 20 in progress, 0s"
+
+
+def test_a_fleet_names_at_most_three_uses(fleet: FleetProgress, clock: Clock) -> None:
+    members = [Progress(f"changing image {number}", now=clock, fleet=fleet) for number in range(5)]
+    for number, member in enumerate(members):
+        member.in_use = f"use {number}"
+    assert fleet.text() == "0 of 20 done, 20 in progress, 0s; 5 waiting: use 0; use 1; use 2"
 
 
 def test_a_fleet_has_news_when_its_counts_change(fleet: FleetProgress, clock: Clock) -> None:

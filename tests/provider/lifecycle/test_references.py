@@ -212,6 +212,26 @@ def test_a_group_whose_template_or_version_is_gone_uses_nothing(service: FakeSer
     assert found.not_looked_up == []
 
 
+def test_a_version_that_a_group_names_and_that_cannot_be_read_leaves_the_region_out(service: FakeService) -> None:
+    """Only one that is gone launches nothing."""
+    id_ = service.world().add_template("web", OTHER, AMI, OTHER)
+    service.world().add_group("a", LaunchTemplate={"LaunchTemplateId": id_, "Version": "2"})
+    refused = ServiceError("RequestCanceled: no", "RequestCanceled")
+    service.fail(REGION, "describe_launch_template_versions", refused, from_call=2)
+    assert [failure.reason for failure in find(service).failures] == ["RequestCanceled: no"]
+
+
+def test_versions_that_are_read_one_by_one_say_why_they_do_not_come(service: FakeService) -> None:
+    """Together they are refused, as one of them is gone."""
+    id_ = service.world().add_template("web", OTHER, AMI, OTHER)
+    for version in ("2", "9"):
+        service.world().add_group(version, LaunchTemplate={"LaunchTemplateId": id_, "Version": version})
+    service.fail(REGION, "describe_launch_template_versions", STALL, from_call=3)
+    assert [failure.reason for failure in find(service).failures] == [
+        "no answer within 2m00s: retrying after ServiceUnavailable: it is busy"
+    ]
+
+
 def test_a_template_that_was_made_moments_ago_counts(service: FakeService) -> None:
     """EC2 names it among the references, and the list of templates was read before: it may be its newest version."""
 

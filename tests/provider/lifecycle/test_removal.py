@@ -12,7 +12,7 @@ from pulumi_imagebuilder.lifecycle import removal
 from pulumi_imagebuilder.lifecycle.entities import GONE, Outcome
 from pulumi_imagebuilder.lifecycle.state import UpdateState
 
-from tests.provider.simulated import ARN, DISABLE, ROLE, Simulation, failure, images, refusal, to
+from tests.provider.simulated import ARN, DISABLE, ROLE, Simulation, arns, failure, images, refusal, to
 
 AT = datetime(2099, 1, 31, tzinfo=UTC)
 SCHEDULE = to("DEPRECATED", updateAt=AT)
@@ -312,9 +312,11 @@ def test_any_schedule_gives_way_to_a_clean_up(status: str) -> None:
     """Its time may be months away, and it means nothing for an image that goes."""
     sim = Simulation(variants={"schedule-status": status})
     sim.person(SCHEDULE)
-    clean_up(sim)
+    client = sim.client()
+    sim.run(removal.clean_up({"executionRole": ROLE}, client))
     assert sim.executions() == [("DEPRECATED", "CANCELLED"), ("DELETED", "SUCCESS")]
     assert sim.state() == "DELETED"
+    assert client.progress.blocking_execution is None
 
 
 def test_a_schedule_that_has_just_been_started_gives_way_too() -> None:
@@ -383,6 +385,14 @@ def test_a_clean_up_of_an_image_with_the_same_arn_again_is_another_one() -> None
     sim.advance(minutes=5)
     clean_up(sim, declared_at="2")
     assert sim.state() == "DELETED"
+    assert len({each["clientToken"] for each in sim.starts}) == len(sim.starts) == 2
+
+
+def test_each_image_has_a_token_of_its_own() -> None:
+    """The service accepts one for one image only."""
+    sim = Simulation(images(2))
+    for arn in arns(2):
+        sim.run(removal.clean_up({"executionRole": ROLE}, sim.client(arn), declared_at="1"))
     assert len({each["clientToken"] for each in sim.starts}) == len(sim.starts) == 2
 
 

@@ -301,6 +301,7 @@ def test_an_execution_that_ended_badly_is_drift(fault: str) -> None:
     status = {"fail": "FAILED", "cancel": "CANCELLED"}[fault]
     assert after is not None
     assert after.drift == f"lifecycle execution {id_} ended as {status}"
+    assert sim.counts["get_image"] == 1
     assert after.client_token == state.client_token
 
 
