@@ -68,6 +68,14 @@ def test_two_calls_an_image(many: Fleet) -> None:
     assert many.whole.ended == 0
 
 
+def test_why_images_are_read_again_for_what_uses_them_is_passed_on() -> None:
+    sim = Simulation([{"arn": arn} for arn in arns(2)])
+    sim.fault("* 503 nth=1")
+    why: list[str] = []
+    sim.run(sim.host.context.references.find(arns(2), on_retry=why.append))
+    assert [each.partition(":")[0] for each in why] == ["retrying after ServiceUnavailableException"]
+
+
 def test_an_end_of_a_fleet_is_noticed_in_time(many: Fleet) -> None:
     many.change(20)
     assert many.sim.loop.time() < 11.2

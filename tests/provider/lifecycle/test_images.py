@@ -70,6 +70,8 @@ def test_builds_of_several_versions_are_asked_for_one_by_one_if_the_first_is_gon
     sim = Simulation([{"arn": VERSIONS[1]}])
     assert states(read(sim, *VERSIONS)) == dict(zip(VERSIONS, ["DELETED", "AVAILABLE"], strict=True))
     assert sim.counts == {"get_image": 3}
+    read(sim, *VERSIONS[::-1])
+    assert sim.counts["list_image_build_versions"] == 1
 
 
 def test_the_account_of_images_is_checked_before_they_are_listed() -> None:

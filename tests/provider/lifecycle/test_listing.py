@@ -348,9 +348,18 @@ def test_references_in_the_words_of_the_outputs(monkeypatch: pytest.MonkeyPatch)
     assert found[0]["not_looked_up"] == [{"region": "r", "account_id": "1", "reason": "why"}]
 
 
-@pytest.mark.parametrize("arns", [STEM, [f"{STEM}/1.0.0"], [f"{STEM}/1.0.0/1", "ami-1"], [4], None])
-def test_references_of_what_is_no_image_are_refused(arns: Any) -> None:
-    """In one line that names the argument."""
-    with pytest.raises(ImageBuilderError, match=r"^resource_arns: .*; expected an? .*$"):
+@pytest.mark.parametrize(
+    ("arns", "named"),
+    [
+        (STEM, STEM),
+        ([f"{STEM}/1.0.0"], f"{STEM}/1.0.0"),
+        ([f"{STEM}/1.0.0/1", "ami-1"], "ami-1"),
+        ([4], "4"),
+        (None, "None"),
+    ],
+)
+def test_references_of_what_is_no_image_are_refused(arns: Any, named: str) -> None:
+    """In one line that names the argument and what is wrong in it."""
+    with pytest.raises(ImageBuilderError, match=rf"^resource_arns: .*\b{named}\b.*; expected an? .*$"):
         asyncio.run(listing.find_image_references(ListedBuilds([]), arns))  # type: ignore[arg-type]
     assert asyncio.run(listing.find_image_references(ListedBuilds([]), [])) == []  # type: ignore[arg-type]
