@@ -325,7 +325,7 @@ def _check_body(operation_model: Any, response_dict: Mapping[str, Any], **_: Any
         details = {"Code": str(_NOT_IMPLEMENTED), "Message": message}
         metadata = {"HTTPStatusCode": _NOT_IMPLEMENTED}
         raise botocore.exceptions.ClientError({"Error": details, "ResponseMetadata": metadata}, operation_model.name)
-    if response_dict["status_code"] >= 300 or not isinstance(body, bytes) or not body.strip():
+    if response_dict["status_code"] >= 300 or not isinstance(body, bytes):
         return
     if "json" in operation_model.service_model.resolved_protocol:
         try:

@@ -231,7 +231,7 @@ def test_transient_errors_of_other_services_are_retried(
     assert len(answers.asked) == 2
 
 
-@pytest.mark.parametrize("page", [HTML, b"not JSON", b'{"lifecycleExecutions": [{"lifecycleExec', b"[]"])
+@pytest.mark.parametrize("page", [HTML, b"not JSON", b'{"lifecycleExecutions": [{"lifecycleExec', b"[]", b""])
 def test_a_page_that_cannot_be_read_is_no_empty_list(answers: Answers, page: bytes) -> None:
     """Botocore reads it as one; to believe that would start a second execution."""
     answers.set((200, page), (200, {"lifecycleExecutions": [{"lifecycleExecutionId": "one"}]}))
