@@ -68,7 +68,7 @@ class PollSchedule:
         self._polling: set[Member] = set()
         """Those that are being polled."""
         self._last_poll = self._youngest = -math.inf
-        """When the last poll was due, and when the youngest execution began, by the loop's clock."""
+        """When the last poll began, and when the youngest execution began, by the loop's clock."""
         self._shortest: dict[bool, float] = {}
         """The shortest duration of the executions that have succeeded (True) and of those that have not (False)."""
         self._end_counts = {True: 0, False: 0}
@@ -109,14 +109,11 @@ class PollSchedule:
                     await sleeping
                 finally:
                     alarm.cancel()
-        except asyncio.CancelledError:
+            self._polling.add(member)
+            self._last_poll = loop.time()
+        finally:
             del self._waiting[member]
             self._wake_next()
-            raise
-        del self._waiting[member]
-        self._polling.add(member)
-        self._last_poll = loop.time()
-        self._wake_next()
 
     def _due(self, member: Member, elapsed: float, since: float) -> float:
         """Return when the next poll of an execution is due, by the loop's clock.
