@@ -97,12 +97,10 @@ class Service:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.configuration = configuration or Configuration()
-        self._sessions = Sessions(self.configuration)
-        self._session = session
         self._sleep = sleep
-        # botocore's sessions are not thread-safe; clients are.
+        # Sessions are not thread-safe; clients are.
         self._lock = threading.Lock()
-        self._by_partition: dict[str, botocore.session.Session] = {}
+        self._sessions = Sessions(self.configuration, session)
         self._clients: dict[tuple[str, str], Any] = {}
         # The rate limit of one client blocks its threads: each has its own, so that no other waits with it.
         self._threads: dict[tuple[str, str], DaemonThreads] = {}
@@ -115,10 +113,6 @@ class Service:
         Raises:
             ConfigurationError: there is none, or the profile does not exist.
         """
-        if self._session is not None and not self.configuration.region:
-            region = self._session.get_config_variable("region")
-            if region:
-                return str(region)
         return self._sessions.default_region()
 
     async def call(
@@ -226,7 +220,7 @@ class Service:
             client = self._clients.get((service, region))
             if client is None:
                 try:
-                    client = self._sessions.client(self._session_for(region), service, region)
+                    client = self._sessions.client(self._sessions.session(region), service, region)
                 except ValueError as error:
                     # botocore refuses an endpoint that is no URL.
                     raise ConfigurationError(f"{service} in {region} cannot be called: {error}") from error
@@ -234,15 +228,6 @@ class Service:
                 limit_rate(client, Clock())
                 self._clients[service, region] = client
             return client
-
-    def _session_for(self, region: str) -> botocore.session.Session:
-        """Return the session for calls in a region; called with the lock held."""
-        if self._session is not None:
-            return self._session
-        partition = partition_of(region)
-        if partition not in self._by_partition:
-            self._by_partition[partition] = self._sessions.session(region)
-        return self._by_partition[partition]
 
     def _convert(self, error: Exception, service: str, operation: str) -> Exception:
         """Return the error for users; one that is neither botocore's nor about credentials is a bug, and stays."""

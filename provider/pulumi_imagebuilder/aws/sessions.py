@@ -17,7 +17,7 @@ import urllib3
 from .._version import __version__
 from ..durations import parse_duration
 from ..errors import ConfigurationError
-from ..validation.schema import installed, loader
+from ..validation.schema import find_partition, installed, loader
 from .configuration import Configuration
 
 MAX_CONCURRENT_CALLS = 16
@@ -42,10 +42,13 @@ class Sessions:
 
     Args:
         configuration: credentials and endpoints; botocore's own chain and environment supply what it leaves out.
+        given: the session to use, whatever credentials the configuration has. Default: one is made for each partition.
     """
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, given: botocore.session.Session | None = None) -> None:
         self._configuration = configuration
+        self._given = given
+        self._by_partition: dict[str, botocore.session.Session] = {}
 
     def default_region(self) -> str:
         """Return the region where none is named, as pulumi-aws finds it: configuration, environment, profile.
@@ -54,7 +57,12 @@ class Sessions:
             ConfigurationError: there is none, or the profile does not exist.
         """
         configuration = self._configuration
-        region = configuration.region or os.environ.get("AWS_REGION") or _region_of(self._profile_session())
+        region = (
+            configuration.region
+            or (self._given and _region_of(self._given))
+            or os.environ.get("AWS_REGION")
+            or _region_of(self._profile_session())
+        )
         if not region:
             raise ConfigurationError(
                 "no region was given", next_step=f"name one, or set {configuration.prefix}:region in the configuration"
@@ -62,7 +70,7 @@ class Sessions:
         return str(region)
 
     def session(self, region: str) -> botocore.session.Session:
-        """Return a new session with these credentials, for calls in the partition of a region.
+        """Return the session with these credentials, for calls in the partition of a region.
 
         Roles are assumed in their order, at the first call and again when they expire, by the STS of that partition:
         in ``stsRegion``, else the default region, if these are in the partition; else in ``region`` itself.
@@ -73,7 +81,14 @@ class Sessions:
         Raises:
             ConfigurationError: the profile does not exist, or there is nothing to assume a role with.
         """
-        sts_region = self.sts_region_for(region)
+        if self._given is not None:
+            return self._given
+        partition = partition_of(region)
+        if partition not in self._by_partition:
+            self._by_partition[partition] = self._make_session(self.sts_region_for(region))
+        return self._by_partition[partition]
+
+    def _make_session(self, sts_region: str) -> botocore.session.Session:
         session = self._profile_session(sts_region)
         if self._configuration.web_identity is not None:
             session = self._with_web_identity(self._configuration.web_identity, sts_region)
@@ -162,14 +177,11 @@ class Sessions:
         key = "assumeRoleWithWebIdentity"
         arn, parameters = self._role_parameters(key, {k: v for k, v in role.items() if "webIdentityToken" not in k})
         token, path = role.get("webIdentityToken"), role.get("webIdentityTokenFile")
-        if token:
-            load = lambda: token  # noqa: E731
-        elif path:
-            load = botocore.credentials.FileWebIdentityTokenLoader(path)
-        else:
+        if not token and not path:
             raise ConfigurationError(
                 f"{self._configuration.prefix}:{key} needs webIdentityToken or webIdentityTokenFile"
             )
+        load = (lambda: token) if token else botocore.credentials.FileWebIdentityTokenLoader(path)
         fetcher = botocore.credentials.AssumeRoleWithWebIdentityCredentialFetcher(
             self._sts(sts_region), load, arn, parameters
         )
@@ -223,7 +235,8 @@ class Sessions:
 @functools.cache
 def partition_of(region: str) -> str:
     """Return the partition of a region, as ``aws-cn``; a region that no partition has is a partition of its own."""
-    return next((each.id for each in installed().partitions if each.region_pattern.fullmatch(region)), region)
+    partition = find_partition(region, installed().partitions)
+    return partition.id if partition else region
 
 
 def _region_of(session: botocore.session.Session) -> str | None:

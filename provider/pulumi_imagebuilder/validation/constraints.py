@@ -16,7 +16,7 @@ from typing import Any
 from . import times
 from .arns import ImageArn, RoleArn
 from .failures import FailureCollector
-from .schema import IMAGE, IMAGES, ON_DESTROY, Kind, Partition
+from .schema import IMAGE, IMAGES, ON_DESTROY, Kind, Partition, find_partition
 from .values import UNKNOWN
 
 _UNDER_AN_IMAGE = ("amis", "snapshots", "containers")
@@ -239,7 +239,7 @@ class Constraints:
         if self._is_unknown_partition(path, str(arn), arn.partition):
             return False
         shown, secret = self.failures.show(path, str(arn)), self.failures.is_secret(path)
-        home = self._partition_of(arn.region)
+        home = find_partition(arn.region, self.partitions)
         if home is None and not _ANY_REGION.fullmatch(arn.region):
             problem = "has no valid region" if secret else f"has {arn.region} for a region"
             self.failures.add(path, f'{shown} {problem}; expected one such as "us-east-1"')
@@ -253,9 +253,6 @@ class Constraints:
             self.failures.add(path, f"{shown} {problem}; expected a region and a partition that belong together")
             return False
         return True
-
-    def _partition_of(self, region: str) -> Partition | None:
-        return next((each for each in self.partitions if each.region_pattern.fullmatch(region)), None)
 
     def _is_unknown_partition(self, path: str, text: str, partition: str) -> bool:
         known = [each.id for each in self.partitions]
@@ -312,7 +309,7 @@ class Constraints:
                 continue
             if any(region == each.region for _, each in images):
                 continue
-            home = self._partition_of(region)
+            home = find_partition(region, self.partitions)
             secret = self.failures.is_secret(path) or self.failures.is_secret(image_path)
             # The patterns let any word pass, and so a slip in one: "us-esat-1".
             if home is None or not (region in home.regions or _DIRECTION.fullmatch(region.split("-")[-2])):

@@ -10,7 +10,7 @@ import enum
 import functools
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,6 +81,11 @@ class Partition:
     id: str
     region_pattern: re.Pattern[str]
     regions: tuple[str, ...] = ()
+
+
+def find_partition(region: str, partitions: Iterable[Partition]) -> Partition | None:
+    """Return the partition whose regions are named like this one; None if there is none."""
+    return next((each for each in partitions if each.region_pattern.fullmatch(region)), None)
 
 
 class Model:

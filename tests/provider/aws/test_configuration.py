@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,7 @@ from pulumi_imagebuilder.aws.configuration import UNUSED_KEYS, Configuration
 from pulumi_imagebuilder.aws.sessions import Sessions
 from pulumi_imagebuilder.errors import ConfigurationError
 
-ROLE = "arn:aws:iam::123456789012:role/{}"
-CREDENTIALS = {"aws:accessKey": "AKIAOFTHESTACK", "aws:secretKey": "the-secret-of-the-stack"}
-
-
-def parse(settings: dict[str, Any], prefix: str = "aws") -> Configuration:
-    """Parse settings as the engine hands them over: objects as JSON text."""
-    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in settings.items()}
-    return Configuration.parse(texts.get, prefix)
+from tests.provider.aws.settings import CREDENTIALS, ROLE, parse
 
 
 def keys_of_pulumi_aws() -> set[str]:

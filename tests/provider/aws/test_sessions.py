@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from imagebuilder_emulator.emulator import Emulator
-from pulumi_imagebuilder.aws.configuration import Configuration
 from pulumi_imagebuilder.aws.sessions import MAX_CONCURRENT_CALLS, Sessions, partition_of
 from pulumi_imagebuilder.errors import ConfigurationError
 
-ROLE = "arn:aws:iam::123456789012:role/{}"
-CREDENTIALS = {"aws:accessKey": "AKIAOFTHESTACK", "aws:secretKey": "the-secret-of-the-stack"}
+from tests.provider.aws.settings import CREDENTIALS, ROLE, parse
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +21,7 @@ def emulator() -> Iterator[Emulator]:
 
 
 def sessions_of(settings: dict[str, Any]) -> Sessions:
-    """Return the sessions of a configuration, objects in it as JSON text."""
-    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in settings.items()}
-    return Sessions(Configuration.parse(texts.get))
+    return Sessions(parse(settings))
 
 
 def client_of(sessions: Sessions, region: str) -> Any:

@@ -66,7 +66,7 @@ def test_builds_of_several_versions_are_listed_by_their_name_as_it_was_given() -
 
 
 def test_builds_of_several_versions_are_asked_for_one_by_one_if_the_first_is_gone() -> None:
-    """It would have told the name to list them by."""
+    """A list is asked for by the name, which a read of the first one would have shown."""
     sim = Simulation([{"arn": VERSIONS[1]}])
     assert states(read(sim, *VERSIONS)) == dict(zip(VERSIONS, ["DELETED", "AVAILABLE"], strict=True))
     assert sim.counts == {"get_image": 3}
